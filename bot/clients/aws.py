@@ -1,0 +1,207 @@
+"""AWS: the SSM documents that are ours, what the registry holds, whether a host's agent answers. Nothing else.
+
+Reads are tried again by botocore (3 attempts). `SendCommand` is sent once: SSM has no idempotency token, so a lost
+answer is looked up by the command's comment and never answered with a second command.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bot.errors import NotVisible, Unavailable, Unknown
+
+CONNECT_TIMEOUT_S = 3
+READ_TIMEOUT_S = 10
+FINISHED = frozenset(
+    {
+        "Success",
+        "Failed",
+        "TimedOut",
+        "Cancelled",
+        "Undeliverable",
+        "Terminated",
+        "DeliveryTimedOut",
+        "ExecutionTimedOut",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image in the registry; `digest` is `sha256:` and 64 hex digits."""
+
+    digest: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An SSM document at the version that is its default now; `hash` is AWS's sha256 of the content."""
+
+    name: str
+    version: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One command on one host. `output` is what it has printed so far, as far as SSM shows it (24,000 characters)."""
+
+    status: str
+    exit_code: int
+    output: str
+    errors: str
+
+    @property
+    def finished(self) -> bool:
+        return self.status in FINISHED
+
+
+class AwsClient:
+    """SSM and ECR of one account and region."""
+
+    def __init__(self, *, region: str, account: str, endpoint_url: str | None) -> None:
+        self._region = region
+        self._account = account
+        self._endpoint_url = endpoint_url.rstrip("/") if endpoint_url else None
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._clients: dict[tuple[str, bool], Any] = {}
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    def image_reference(self, repository: str, digest: str) -> str:
+        """The address by which a host pulls exactly that image."""
+        return f"{self._account}.dkr.ecr.{self._region}.amazonaws.com/{repository}@{digest}"
+
+    async def image_by_tag(self, repository: str, tag: str) -> Image | None:
+        """The image that bears this tag; None: there is none."""
+        return await self._image(repository, {"imageTag": tag})
+
+    async def image_by_digest(self, repository: str, digest: str) -> Image | None:
+        """The image with this digest; None: the registry has it no more."""
+        return await self._image(repository, {"imageDigest": digest})
+
+    async def _image(self, repository: str, identifier: Mapping[str, str]) -> Image | None:
+        async with self._calling("ecr") as ecr:
+            try:
+                answer = await ecr.describe_images(repositoryName=repository, imageIds=[dict(identifier)])
+            except ecr.exceptions.ImageNotFoundException:
+                return None
+        detail = answer["imageDetails"][0]
+        return Image(detail["imageDigest"], tuple(detail.get("imageTags", ())))
+
+    async def document(self, name: str) -> Document:
+        """The document's present default version and hash."""
+        async with self._calling("ssm") as ssm:
+            found = (await ssm.describe_document(Name=name))["Document"]
+        return Document(name, str(found["DocumentVersion"]), str(found["Hash"]))
+
+    async def send(
+        self, document: Document, *, instance_id: str, parameters: Mapping[str, str], comment: str, timeout_s: int
+    ) -> str:
+        """Run that version of the document on the host; the command's id.
+
+        Raises:
+            Unknown: the command may or may not have been sent: look for the comment, never send again.
+            Unavailable: AWS refused it; nothing runs.
+        """
+        async with self._calling("ssm", writing=True) as ssm:
+            answer = await ssm.send_command(
+                DocumentName=document.name,
+                DocumentVersion=document.version,
+                DocumentHash=document.hash,
+                DocumentHashType="Sha256",
+                InstanceIds=[instance_id],
+                Parameters={name: [value] for name, value in parameters.items()},
+                Comment=comment[:100],
+                TimeoutSeconds=max(30, min(timeout_s, 2_592_000)),
+            )
+        return str(answer["Command"]["CommandId"])
+
+    async def find_command(self, *, instance_id: str, comment: str) -> str | None:
+        """The newest command on the host that carries exactly this comment."""
+        async with self._calling("ssm") as ssm:
+            answer = await ssm.list_commands(InstanceId=instance_id, MaxResults=50)
+        for command in answer["Commands"]:
+            if command.get("Comment") == comment[:100]:
+                return str(command["CommandId"])
+        return None
+
+    async def invocation(self, command_id: str, instance_id: str) -> Invocation | None:
+        """How far the command is; None: SSM does not know it yet (it needs a moment after sending)."""
+        async with self._calling("ssm") as ssm:
+            try:
+                found = await ssm.get_command_invocation(CommandId=command_id, InstanceId=instance_id)
+            except ssm.exceptions.InvocationDoesNotExist:
+                return None
+        return Invocation(
+            status=str(found["Status"]),
+            exit_code=int(found.get("ResponseCode", -1)),
+            output=str(found.get("StandardOutputContent", "")),
+            errors=str(found.get("StandardErrorContent", "")),
+        )
+
+    async def cancel(self, command_id: str, instance_id: str) -> None:
+        """Ask SSM to stop the command; whether it stopped is seen by `invocation`."""
+        async with self._calling("ssm", writing=True) as ssm:
+            await ssm.cancel_command(CommandId=command_id, InstanceIds=[instance_id])
+
+    async def agent_heard_at(self, instance_id: str) -> datetime | None:
+        """When the host's agent was last heard while it counts as online; None: it does not."""
+        async with self._calling("ssm") as ssm:
+            answer = await ssm.describe_instance_information(Filters=[{"Key": "InstanceIds", "Values": [instance_id]}])
+        for row in answer["InstanceInformationList"]:
+            if row["PingStatus"] == "Online":
+                heard: datetime = row["LastPingDateTime"]
+                return heard
+        return None
+
+    @asynccontextmanager
+    async def _calling(self, service: str, *, writing: bool = False) -> AsyncIterator[Any]:
+        """The service's client, with every botocore exception translated on the way out."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        client = await self._client(service, writing=writing)
+        try:
+            yield client
+        except ClientError as error:
+            raise _refusal(service, error.response, writing=writing) from error
+        except BotoCoreError as error:
+            sentence = f"AWS {service.upper()} cannot be reached ({type(error).__name__})."
+            raise (Unknown if writing else Unavailable)("aws", sentence) from error
+
+    async def _client(self, service: str, *, writing: bool) -> Any:
+        async with self._opening:
+            if (service, writing) in self._clients:
+                return self._clients[service, writing]
+            from aiobotocore.config import AioConfig
+            from aiobotocore.session import get_session
+
+            config = AioConfig(
+                connect_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=READ_TIMEOUT_S,
+                retries={"total_max_attempts": 1 if writing else 3, "mode": "standard"},
+            )
+            self._clients[service, writing] = await self._stack.enter_async_context(
+                get_session().create_client(
+                    service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
+                )
+            )
+            return self._clients[service, writing]
+
+
+def _refusal(service: str, response: Mapping[str, Any], *, writing: bool) -> Unavailable:
+    code = str(response.get("Error", {}).get("Code", "unknown"))
+    message = str(response.get("Error", {}).get("Message", ""))[:300]
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) or None
+    sentence = f"AWS {service.upper()} refused the request ({code}: {message})."
+    if status is not None and status >= 500:
+        return (Unknown if writing else Unavailable)("aws", f"AWS {service.upper()} answered {status}.", status=status)
+    if code in ("InvalidDocument", "RepositoryNotFoundException", "InvalidInstanceId", "ParameterNotFound"):
+        return NotVisible("aws", sentence, status=status)
+    return Unavailable("aws", sentence, status=status)

@@ -1,0 +1,136 @@
+"""What the GitHub client hands out: the few fields that this program uses, read from GitHub's JSON.
+
+Git's author text can be forged by whoever pushes; `author` here is the GitHub login, or empty when GitHub knows none.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Self
+
+CheckState = Literal["success", "failure", "pending", "none"]
+_PULL_NUMBER = re.compile(r"\(#(\d{1,7})\)$|^Merge pull request #(\d{1,7}) ")
+_BAD_CONCLUSIONS = frozenset({"failure", "timed_out", "cancelled", "action_required", "startup_failure", "stale"})
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit: `title` is the first line of its message (foreign text), `pull` the number that the title names."""
+
+    sha: str
+    title: str
+    author: str
+    committed_at: datetime
+    pull: int | None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        title = str(value["commit"]["message"]).split("\n", 1)[0]
+        found = _PULL_NUMBER.search(title)
+        login = (value.get("author") or {}).get("login", "")
+        return cls(
+            sha=str(value["sha"]),
+            title=title,
+            author=str(login),
+            committed_at=datetime.fromisoformat(value["commit"]["committer"]["date"]),
+            pull=int(found.group(1) or found.group(2)) if found else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a head stands to a base. `commits` are oldest first and may be fewer than `ahead_by`."""
+
+    status: Literal["ahead", "behind", "diverged", "identical"]
+    ahead_by: int
+    behind_by: int
+    commits: tuple[Commit, ...]
+
+    @property
+    def head_is_contained(self) -> bool:
+        """Whether the head is an ancestor of the base, or the base itself."""
+        return self.status in ("behind", "identical")
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(
+            status=value["status"],
+            ahead_by=int(value["ahead_by"]),
+            behind_by=int(value["behind_by"]),
+            commits=tuple(Commit.from_json(commit) for commit in value["commits"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """CI's word on a commit: `none` means that nothing has reported at all."""
+
+    state: CheckState
+    passed: int
+    total: int
+    failing: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, runs: Mapping[str, Any], combined: Mapping[str, Any]) -> Self:
+        results: dict[str, str] = {}
+        for run in runs["check_runs"]:
+            conclusion = str(run["conclusion"] or "")
+            results[str(run["name"])] = "pending" if run["status"] != "completed" else _judged(conclusion)
+        for status in combined.get("statuses", ()):
+            state = str(status["state"])
+            results[str(status["context"])] = {"success": "success", "pending": "pending"}.get(state, "failure")
+        failing = tuple(sorted(name for name, result in results.items() if result == "failure"))
+        passed = sum(result == "success" for result in results.values())
+        if not results:
+            state_of_all: CheckState = "none"
+        elif failing:
+            state_of_all = "failure"
+        else:
+            state_of_all = "success" if passed == len(results) else "pending"
+        return cls(state_of_all, passed, len(results), failing)
+
+
+def _judged(conclusion: str) -> str:
+    return "failure" if conclusion in _BAD_CONCLUSIONS else "success"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRun:
+    """One run of a workflow. `conclusion` is empty until `status` is `completed`."""
+
+    id: int
+    status: str
+    conclusion: str
+    url: str
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(int(value["id"]), str(value["status"]), str(value["conclusion"] or ""), str(value["html_url"]))
+
+
+@dataclass(frozen=True, slots=True)
+class JobStep:
+    number: int
+    name: str
+    status: str
+    conclusion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job of a run with its steps in order."""
+
+    id: int
+    name: str
+    status: str
+    conclusion: str
+    steps: tuple[JobStep, ...]
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        steps = tuple(
+            JobStep(int(s["number"]), str(s["name"]), str(s["status"]), str(s["conclusion"] or ""))
+            for s in value.get("steps") or ()
+        )
+        return cls(int(value["id"]), str(value["name"]), str(value["status"]), str(value["conclusion"] or ""), steps)

@@ -1,0 +1,205 @@
+"""The build: one dispatch of the workflow, followed job by job and step by step until the registry holds the image.
+
+Exactly one dispatch: the request id is saved before it is sent, and an answer that was lost is looked up by that id in
+the run's name. Only a refusal that GitHub itself has worded (a rate limit) is asked again.
+"""
+
+import asyncio
+import time
+import uuid
+
+from bot.clients.github import GithubClient
+from bot.clients.github_types import Job, WorkflowRun
+from bot.errors import Unavailable, Unknown
+from bot.ops.handler import Cancelled, Failed, Interrupted, Run
+from bot.services.images import Images
+from bot.services.patience import CancelAsked, look_for, pause, persist
+from bot.settings import GithubSettings, ServiceSettings
+
+STEP = "Build"
+LOG_TAIL_LINES = 25
+CANCEL_POLL_S = 1.0
+
+
+class Builder:
+    """Brings an image into the registry, or finds it there."""
+
+    def __init__(self, settings: GithubSettings, github: GithubClient, images: Images) -> None:
+        self._settings = settings
+        self._github = github
+        self._images = images
+
+    async def image(self, run: Run, service: ServiceSettings) -> tuple[str, bool]:
+        """The digest of the image for the operation's content, and whether it was there already.
+
+        Raises:
+            Failed, Cancelled, Interrupted: as their names say; nothing has been rolled out.
+        """
+        try:
+            return await self._image(run, service)
+        except CancelAsked:
+            return await self._stop(run)
+
+    async def _image(self, run: Run, service: ServiceSettings) -> tuple[str, bool]:
+        tag = str(run.operation.plan["image_tag"])
+        run_id = run.operation.checkpoint.get("run_id")
+        if run_id is None and not _was_sent(run):
+            digest = await persist(run, lambda: self._images.digest(service, tag))
+            if digest is not None:
+                await run.step(STEP, "ok", "reused image")
+                return digest, True
+        await run.step(STEP, "running", "asking GitHub")
+        if run_id is None:
+            run_id = await self._dispatched(run)
+        await self._follow(run, int(run_id))
+        digest = await persist(run, lambda: self._images.digest(service, tag))
+        if digest is None:
+            await run.step(STEP, "failed", "no image")
+            raise Failed(f"The build succeeded on GitHub, but the registry has no image {tag}.")
+        await run.step(STEP, "ok", "built")
+        return digest, False
+
+    async def _dispatched(self, run: Run) -> int:
+        """The id of our one workflow run: dispatched now, or found again."""
+        if _was_sent(run):
+            return await self._found(run, str(run.operation.checkpoint["request_id"]))
+        request_id = uuid.uuid4().hex
+        plan = run.operation.plan
+        inputs = {
+            "component": str(plan["service"]),
+            "sha": str(plan["commit"]),
+            "tag": str(plan["image_tag"]),
+            "request": request_id,
+        }
+
+        async def send() -> int | None:
+            await run.checkpoint(request_id=request_id, dispatch_sent_at=int(time.time()))
+            try:
+                return await self._github.dispatch(self._settings.workflow, self._settings.default_branch, inputs)
+            except Unavailable as error:
+                if not isinstance(error, Unknown):  # refused in so many words: nothing was sent
+                    await run.checkpoint(dispatch_sent_at=None)
+                raise
+
+        try:
+            run_id = await persist(run, send)
+        except Unknown as error:
+            await run.note(f"{error} Looking for the run by its request id.")
+            run_id = None
+        except Unavailable as error:
+            await run.step(STEP, "failed", "refused")
+            raise Failed(f"The build was not started. {error}") from error
+        if run_id is None:
+            return await self._found(run, request_id)
+        await run.checkpoint(run_id=run_id)
+        return run_id
+
+    async def _found(self, run: Run, request_id: str) -> int:
+        found = await look_for(lambda: self._github.find_run(request_id))
+        if found is None:
+            raise Interrupted(
+                "The build was asked for, but whether GitHub started it is not known: no run carries our request id. "
+                "Look at the repository's Actions page, then close this operation."
+            )
+        await run.checkpoint(run_id=found.id)
+        return found.id
+
+    async def _follow(self, run: Run, run_id: int) -> None:
+        deadline = time.monotonic() + self._settings.build_timeout_s
+        while True:
+            now, jobs = await persist(run, lambda: self._look(run_id))
+            if "run_url" not in run.operation.checkpoint:
+                await run.checkpoint(run_url=now.url)
+            if now.status == "completed":
+                if now.conclusion != "success":
+                    await self._report(run, now, jobs)
+                return
+            await run.step(STEP, "running", _progress(now, jobs))
+            if time.monotonic() > deadline:
+                await run.step(STEP, "failed", "too slow")
+                raise Failed(
+                    f"The build is not over after {self._settings.build_timeout_s / 60:.0f} min; see {now.url}."
+                )
+            await pause(run, self._settings.poll_s)
+
+    async def _look(self, run_id: int) -> tuple[WorkflowRun, list[Job]]:
+        now, jobs = await asyncio.gather(self._github.run(run_id), self._github.jobs(run_id))
+        return now, jobs
+
+    async def _report(self, run: Run, now: WorkflowRun, jobs: list[Job]) -> None:
+        """Say which step of which job went wrong, with the end of its log.
+
+        Raises:
+            Failed, Cancelled: always one of them.
+        """
+        if now.conclusion == "cancelled":
+            await run.step(STEP, "failed", "cancelled on GitHub")
+            if run.cancel_requested.is_set():
+                raise Cancelled("The build was cancelled on GitHub. Nothing was rolled out.")
+            raise Failed("Somebody cancelled the build on GitHub. Nothing was rolled out.")
+        job = next((j for j in jobs if j.conclusion not in ("success", "skipped", "")), None)
+        step = next((s for s in job.steps if s.conclusion == "failure"), None) if job else None
+        where = f"{job.name} / {step.name}" if job and step else job.name if job else "the workflow"
+        await run.step(STEP, "failed", where)
+        raise Failed(f"Build failed in {where}.", log_tail=await self._log_tail(job))
+
+    async def _log_tail(self, job: Job | None) -> str:
+        if job is None:
+            return ""
+        try:
+            log = await self._github.job_log(job.id)
+        except Unavailable as error:
+            return f"(the log cannot be read: {error})"
+        return "\n".join(log.rstrip().splitlines()[-LOG_TAIL_LINES:])
+
+    async def _stop(self, run: Run) -> tuple[str, bool]:
+        """Cancel on GitHub and wait until GitHub says that it is over.
+
+        Raises:
+            Cancelled: always, once it is verified.
+        """
+        run_id = run.operation.checkpoint.get("run_id")
+        if run_id is None:
+            if _was_sent(run):
+                run_id = await self._found(run, str(run.operation.checkpoint["request_id"]))
+            else:
+                await run.step(STEP, "skipped", "not started")
+                raise Cancelled("Cancelled before the build was started. Nothing was rolled out.")
+        await run.step(STEP, "running", "asking GitHub to cancel")
+        asked = False
+        while True:
+            try:
+                if not asked:
+                    await self._github.cancel_run(int(run_id))
+                    asked = True
+                now = await self._github.run(int(run_id))
+            except Unavailable as error:
+                await run.waiting(f"{error} The cancel is not verified yet.")
+            else:
+                if now.status == "completed":
+                    await run.step(STEP, "failed", f"{now.conclusion} on GitHub")
+                    raise Cancelled(
+                        f"GitHub confirms that the build ended as {now.conclusion}. Nothing was rolled out."
+                    )
+            await asyncio.sleep(CANCEL_POLL_S)
+
+
+def _was_sent(run: Run) -> bool:
+    """Whether a dispatch may have reached GitHub."""
+    return run.operation.checkpoint.get("dispatch_sent_at") is not None
+
+
+def _progress(now: WorkflowRun, jobs: list[Job]) -> str:
+    """Where the build is, in a few words: `Build image 5/8`."""
+    for job in jobs:
+        if job.status != "in_progress":
+            continue
+        for step in job.steps:
+            if step.status == "in_progress":
+                return f"{step.name} {step.number}/{len(job.steps)}"
+        return job.name
+    return (
+        "queued on GitHub"
+        if now.status in ("queued", "waiting", "pending", "requested")
+        else now.status.replace("_", " ")
+    )

@@ -1,0 +1,145 @@
+"""Rolling back: the same rollout with an image that has already served there. Nothing is built, so it also works
+while GitHub cannot be reached.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from bot.clients.aws import AwsClient
+from bot.errors import QuarterdeckError, Refused
+from bot.ops.handler import Cancelled, Run
+from bot.ops.model import Json, Operation, Plan, Request
+from bot.services.catalog import Catalog
+from bot.services.release import Release
+from bot.services.rollout import Rollout
+from bot.services.running import Running, Versions
+
+VERIFIED_FOR = timedelta(days=14)
+"""How long a version that was checked in an environment counts as verified there (seeded policy)."""
+CANDIDATES = 25
+
+
+class Past(Protocol):
+    """The part of the core that remembers what was deployed."""
+
+    async def deployed(self, environment: str, service: str, *, limit: int) -> Sequence[Operation]: ...
+
+
+class RollbackHandler:
+    """Operations of the kind `rollback`."""
+
+    kind = "rollback"
+
+    def __init__(
+        self, *, catalog: Catalog, aws: AwsClient, versions: Versions, past: Past, rollout: Rollout, release: Release
+    ) -> None:
+        self._catalog = catalog
+        self._aws = aws
+        self._versions = versions
+        self._past = past
+        self._rollout = rollout
+        self._release = release
+
+    async def candidates(self, environment: str, service: str) -> list[Operation]:
+        """Earlier deploys to go back to, newest first, one a version, without what runs now."""
+        running = await self._versions.running(environment, service)
+        seen, found = {running.commit}, list[Operation]()
+        for operation in await self._past.deployed(environment, service, limit=200):
+            commit = str(operation.result.get("commit", ""))
+            if commit and commit not in seen:
+                seen.add(commit)
+                found.append(operation)
+        return found[:CANDIDATES]
+
+    async def plan(self, request: Request, requester: str) -> Plan:
+        """See `Handler.plan`. Params: `service`, `to` (an operation's number or a commit; empty: the last one)."""
+        environment, name = request.environment, str(request.params.get("service", ""))
+        self._catalog.environment(environment)
+        service = self._catalog.deployable(name)
+        running = await self._versions.running(environment, name)
+        chosen = self._chosen(await self.candidates(environment, name), str(request.params.get("to") or ""))
+        image = str(chosen.result["image"])
+        if await self._aws.image_by_digest(service.image_repository, image.rsplit("@", 1)[-1]) is None:
+            raise Refused(f"The image of {chosen.target} is no longer in the registry.", hint="Pick a newer version.")
+        return Plan(
+            environment=environment,
+            service=name,
+            target=chosen.target,
+            locks=(f"{environment}/{name}",),
+            content=await self._content(environment, name, running, chosen),
+            shown=self._shown(environment, name, running, chosen),
+        )
+
+    def _chosen(self, candidates: Sequence[Operation], wanted: str) -> Operation:
+        wanted = wanted.strip().lstrip("#")
+        for operation in candidates:
+            if (
+                not wanted
+                or wanted == str(operation.id)
+                or (len(wanted) >= 7 and str(operation.result["commit"]).startswith(wanted))
+            ):
+                return operation
+        if not candidates:
+            raise Refused("No earlier version is known here to go back to.")
+        versions = ", ".join(o.target for o in candidates[:5])
+        raise Refused(
+            f"“{wanted[:40]}” is no earlier version of this service here.", hint=f"Earlier versions: {versions}."
+        )
+
+    async def _content(self, environment: str, name: str, running: Running, chosen: Operation) -> dict[str, Any]:
+        ended = chosen.ended_at or chosen.created_at
+        return {
+            "kind": self.kind,
+            "environment": environment,
+            "service": name,
+            "commit": str(chosen.result["commit"]),
+            "image": str(chosen.result["image"]),
+            "replaces": {"commit": running.commit, "image": running.image} if running.commit else None,
+            "document": asdict(await self._rollout.document()),
+            "parameters": {"to_operation": chosen.id},
+            "verified": datetime.now(UTC) - ended <= VERIFIED_FOR,
+            "catalog": self._catalog.entry(environment, name),
+        }
+
+    def _shown(self, environment: str, name: str, running: Running, chosen: Operation) -> dict[str, Any]:
+        ended = chosen.ended_at or chosen.created_at
+        return {
+            "title": str(chosen.shown.get("title", "")),
+            "author": str(chosen.shown.get("author", "")),
+            "to_operation": chosen.id,
+            "verified_at": ended.isoformat(),
+            "replaces_since": running.since.isoformat() if running.since else None,
+            "replaces_known": running.known,
+            "by_hand": running.by_hand,
+            "image_ready": True,
+            "url": self._versions.url(environment, name),
+        }
+
+    async def recheck(self, operation: Operation) -> str:
+        """See `Handler.recheck`. A rollback goes ahead whatever GitHub says; only what it replaces must be the same."""
+        plan, environment, name = operation.plan, operation.environment, operation.service
+        if name not in self._catalog.services or environment not in self._catalog.environments:
+            return f"{name} in {environment} is no longer in the catalog."
+        if dict(plan["catalog"]) != self._catalog.entry(environment, name):
+            return f"The catalog entry of {name} in {environment} has changed since it was shown."
+        running = await self._versions.running(environment, name)
+        if running.known == "live" and running.commit == plan["commit"]:
+            return f"{environment} already runs {running.commit[:7]}."
+        return ""
+
+    async def run(self, run: Run) -> Json:
+        """See `Handler.run`."""
+        await self._release.opened(run)
+        try:
+            result = await self._release.rolled_out(run, str(run.operation.plan["image"]))
+        except QuarterdeckError as error:
+            await self._release.ended(run, "error" if isinstance(error, Cancelled) else "failure", str(error))
+            raise
+        await self._release.ended(run, "success", "rolled back, checked")
+        return {**result, "reused_image": True, "build_run": ""}
+
+    async def resume(self, run: Run) -> Json | None:
+        """See `Handler.resume`: every step reads the checkpoint first, so going on is running again."""
+        return await self.run(run)

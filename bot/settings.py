@@ -1,0 +1,264 @@
+"""The configuration: one TOML file for everything that may be read by everybody, the environment for secrets.
+
+Frozen once loaded. Values are checked here, so that nothing further in has to ask whether they make sense; what the
+outside says about them (does the channel exist?) is the doctor's business.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from bot.errors import Misconfigured
+from bot.policy import Action, PolicyRow, seeded_rows
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+"""Names of environments, services, roles and people: lower case, at most 32 characters."""
+Snowflake = Annotated[int, Field(gt=0, lt=2**63)]
+
+SECRETS: Mapping[str, str] = {
+    "discord_token": "QUARTERDECK_DISCORD_TOKEN",
+    "github_token": "QUARTERDECK_GITHUB_TOKEN",
+}
+"""Which environment variable brings which secret. AWS credentials come by the AWS SDK's own chain."""
+
+ENDPOINT_OVERRIDES = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_SSM",
+    "AWS_ENDPOINT_URL_ECR",
+    "AWS_ENDPOINT_URL_STS",
+    "GITHUB_API_URL",
+)
+"""Variables that would silently send a real bot elsewhere: `run` refuses one that the file does not name."""
+
+SANDBOX_TOKEN_MARK = ".SANDBX."  # noqa: S105 - the mark by which a sandbox's token is known
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DiscordSettings(_Section):
+    """Which guild and channels. `api_url` and `gateway_url` only point a bot at a sandbox."""
+
+    guild_id: Snowflake
+    application_id: Snowflake | None = None
+    channels: dict[Name, Snowflake]
+    roles: dict[Name, Snowflake]
+    api_url: HttpUrl | None = None
+    gateway_url: str = ""
+    guild_ready_timeout_s: float = Field(default=2.0, ge=0.05, le=30)
+
+
+class GithubSettings(_Section):
+    """The repository that holds the services, and the one workflow that the bot dispatches."""
+
+    repository: str = Field(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")
+    workflow: str = Field(default="build-image.yml", pattern=r"^[A-Za-z0-9._-]+\.ya?ml$")
+    default_branch: str = "main"
+    api_url: HttpUrl = HttpUrl("https://api.github.com")
+    poll_s: float = Field(default=3.0, ge=0.2, le=60)
+    write_pause_s: float = Field(default=1.0, ge=0, le=10)
+    build_timeout_s: float = Field(default=1800, ge=10)
+
+
+class AwsSettings(_Section):
+    """Region and documents. Credentials come from the SDK's own chain, never from this file."""
+
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    account: str = Field(pattern=r"^\d{12}$")
+    endpoint_url: HttpUrl | None = None
+    deploy_document: str = "quarterdeck-deploy"
+    status_document: str = "quarterdeck-status"
+    poll_s: float = Field(default=2.0, ge=0.2, le=60)
+    rollout_timeout_s: int = Field(default=600, ge=30, le=172800)
+
+
+class EnvironmentSettings(_Section):
+    """One environment: where it runs, which refs may go there, where its cards are shown."""
+
+    instance_id: str = Field(pattern=r"^i-[0-9a-f]{8,17}$")
+    channel: Name = "ops"
+    refs: tuple[str, ...] = ("main",)
+    default_ref: str = "main"
+    require_checks: bool = True
+    """Whether only commits whose checks have all passed may go here."""
+    follows: Name | None = None
+    """The environment whose running version is this one's default (`prod` follows `dev`)."""
+
+
+class ServiceSettings(_Section):
+    """One deployable component: the paths it is built from, its image repository, where it answers."""
+
+    paths: tuple[str, ...] = Field(min_length=1)
+    image_repository: str = Field(pattern=r"^[a-z0-9][a-z0-9._/-]{1,255}$")
+    urls: dict[Name, HttpUrl] = Field(default_factory=dict)
+    deployable: bool = True
+    not_deployable_reason: str = ""
+
+
+class PersonSettings(_Section):
+    """One person: the accounts that are the same human, and the duties that hold even when Discord cannot be asked."""
+
+    name: Name
+    discord_id: Snowflake
+    github: str = ""
+    os_user: str = ""
+    duties: tuple[Name, ...] = ()
+
+
+class PolicySettings(_Section):
+    """One row of the policy as written in the file."""
+
+    action: Action
+    environment: Name | Literal["*"] = "*"
+    requesters: tuple[Name | Literal["*"], ...]
+    approvers: tuple[Name, ...] = ()
+    quorum: int = Field(default=0, ge=0, le=5)
+    self_approval: bool = False
+    expires_s: int = Field(default=8 * 3600, ge=60)
+
+    def row(self) -> PolicyRow:
+        return PolicyRow(**self.model_dump())
+
+
+class LimitSettings(_Section):
+    """How long things may wait."""
+
+    approved_to_start_s: int = Field(default=15 * 60, ge=10)
+    lease_s: int = Field(default=30, ge=5)
+    cancel_confirm_s: int = Field(default=60, ge=5)
+    concurrency: int = Field(default=8, ge=1, le=64)
+
+
+class Settings(_Section):
+    """The whole tree."""
+
+    profile: Literal["live", "sandbox"] = "live"
+    state_dir: Path
+    cogs: tuple[Name, ...] = ("deploy", "status", "ops", "about")
+    link_hosts: tuple[str, ...] = ("github.com",)
+    health_port: int = Field(default=8081, ge=0, le=65535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    seed_file: Path | None = None
+    discord: DiscordSettings
+    github: GithubSettings
+    aws: AwsSettings
+    environments: dict[Name, EnvironmentSettings]
+    services: dict[Name, ServiceSettings]
+    people: tuple[PersonSettings, ...] = ()
+    policy: tuple[PolicySettings, ...] = ()
+    limits: LimitSettings = LimitSettings()
+    discord_token: SecretStr = SecretStr("")
+    github_token: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        """Every name that one part of the file uses is defined in another."""
+        for name, environment in self.environments.items():
+            if environment.channel not in self.discord.channels:
+                raise ValueError(
+                    f"environments.{name}.channel is {environment.channel!r}, which discord.channels does not list"
+                )
+            if environment.follows is not None and environment.follows not in self.environments:
+                raise ValueError(f"environments.{name}.follows is {environment.follows!r}, which is no environment")
+        for number, row in enumerate(self.policy, 1):
+            for role in (*row.requesters, *row.approvers):
+                if role != "*" and role not in self.discord.roles:
+                    raise ValueError(f"policy row {number} names the role {role!r}, which discord.roles does not list")
+            if row.environment != "*" and row.environment not in self.environments:
+                raise ValueError(f"policy row {number} names the environment {row.environment!r}, which does not exist")
+        if not self.environments:
+            raise ValueError("environments is empty: there is nowhere to deploy to")
+        if not self.services:
+            raise ValueError("services is empty: there is nothing to deploy")
+        if not self.discord.roles:
+            raise ValueError("discord.roles is empty: nobody could do anything")
+        for needed in ("ops", "audit"):
+            if needed not in self.discord.channels:
+                raise ValueError(f"discord.channels lacks {needed!r}")
+        return self
+
+    @property
+    def policy_rows(self) -> tuple[PolicyRow, ...]:
+        """The rows that apply: the file's own, or the seeded ones when it has none."""
+        return tuple(row.row() for row in self.policy) or seeded_rows()
+
+    @property
+    def database_file(self) -> Path:
+        return self.state_dir / "quarterdeck.sqlite3"
+
+
+def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the file and the secrets.
+
+    Raises:
+        Misconfigured: missing, malformed or contradictory; the sentence names the place and the mend.
+    """
+    environ = os.environ if environ is None else environ
+    document = _read(path)
+    for field, variable in SECRETS.items():
+        if field in document:
+            raise Misconfigured(f"{path}: {field} is a secret: take it out of the file and set {variable} instead.")
+        if not environ.get(variable):
+            raise Misconfigured(f"The secret {variable} is not set in the environment.", hint=f"export {variable}=...")
+        document[field] = environ[variable]
+    try:
+        settings = Settings.model_validate(document)
+    except ValidationError as error:
+        raise Misconfigured(f"{path}: {_first_fault(error)}") from error
+    _refuse_mixed_worlds(settings, environ)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Misconfigured(
+            f"There is no configuration file at {path}.", hint="Copy the example from the README."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path} cannot be read: {error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{path} is not valid TOML: {error}.") from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    """The first fault in one sentence; the input's value is left out, it might be a secret."""
+    fault = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    more = error.error_count() - 1
+    message = re.sub(r"^Value error, ", "", fault["msg"])
+    return f"{place}: {message}" * bool(place) + message * (not place) + (f" (and {more} more)." if more else ".")
+
+
+def _refuse_mixed_worlds(settings: Settings, environ: Mapping[str, str]) -> None:
+    sandboxed = SANDBOX_TOKEN_MARK in settings.discord_token.get_secret_value()
+    if settings.profile == "live":
+        if sandboxed:
+            raise Misconfigured("QUARTERDECK_DISCORD_TOKEN is a sandbox's token; a live bot needs the real one.")
+        if settings.discord.api_url or settings.discord.gateway_url:
+            raise Misconfigured("discord.api_url and discord.gateway_url are only for the sandbox profile.")
+        for name in ENDPOINT_OVERRIDES:
+            if environ.get(name):
+                raise Misconfigured(
+                    f"{name} is set and would send the bot elsewhere; unset it, or name the endpoint in the file."
+                )
+    elif not sandboxed:
+        raise Misconfigured(
+            "The sandbox profile takes only a sandbox's token; a real one must never meet a fake Discord."
+        )

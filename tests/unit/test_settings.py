@@ -1,0 +1,105 @@
+"""The configuration: what is wrong with it is said in one sentence, and nothing else happens."""
+
+import pathlib
+
+import pytest
+
+from bot.errors import Misconfigured
+from bot.settings import SANDBOX_TOKEN_MARK, load
+
+SECRETS = {"QUARTERDECK_DISCORD_TOKEN": "a.b.c", "QUARTERDECK_GITHUB_TOKEN": "g"}
+GOOD = """
+state_dir = "/tmp/state"
+[discord]
+guild_id = 1
+channels = { ops = 2, audit = 3 }
+roles = { dev = 4, sre = 5 }
+[github]
+repository = "harbour/app"
+[aws]
+region = "eu-central-1"
+account = "123456789012"
+[environments.dev]
+instance_id = "i-0123456789abcdef0"
+[services.app]
+paths = ["app"]
+image_repository = "app"
+"""
+
+
+def write(tmp_path: pathlib.Path, text: str) -> pathlib.Path:
+    path = tmp_path / "quarterdeck.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_good_file_is_taken(tmp_path):
+    settings = load(write(tmp_path, GOOD), SECRETS)
+    assert settings.environments["dev"].default_ref == "main"
+    assert "a.b.c" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("[discord]", "[discord"), "not valid TOML"),
+        (('region = "eu-central-1"', 'region = "Frankfurt"'), "aws.region"),
+        (("roles = { dev = 4, sre = 5 }", "roles = {}"), "discord.roles is empty"),
+        (("ops = 2, ", ""), "discord.channels"),
+        (("[services.app]", "[services_app]"), "services"),
+        (('instance_id = "i-0123456789abcdef0"', 'instance_id = "web-1"'), "environments.dev.instance_id"),
+        (("guild_id = 1", 'guild_id = "x"'), "discord.guild_id"),
+        (("[aws]", "[aws]\nkey = 1"), "aws.key"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(tmp_path, change, sentence):
+    with pytest.raises(Misconfigured, match=sentence):
+        load(write(tmp_path, GOOD.replace(*change)), SECRETS)
+
+
+@pytest.mark.parametrize("section", ["environments", "services"])
+def test_an_empty_catalog_is_refused(tmp_path, section):
+    start = GOOD.index(f"[{section}.")
+    end = GOOD.find("\n[", start + 1)
+    text = "state_dir" + GOOD[: start - 1].split("state_dir", 1)[1] + f"\n[{section}]\n" + (GOOD[end:] if end > 0 else "")
+    with pytest.raises(Misconfigured, match=f"{section} is empty"):
+        load(write(tmp_path, text), SECRETS)
+
+
+def test_a_missing_file_says_where_it_was_looked_for(tmp_path):
+    with pytest.raises(Misconfigured, match=r"nowhere\.toml"):
+        load(tmp_path / "nowhere.toml", SECRETS)
+
+
+@pytest.mark.parametrize("missing", list(SECRETS))
+def test_a_missing_secret_is_named_and_not_guessed(tmp_path, missing):
+    left = {name: value for name, value in SECRETS.items() if name != missing}
+    with pytest.raises(Misconfigured, match=missing):
+        load(write(tmp_path, GOOD), left)
+
+
+def test_a_secret_in_the_file_is_refused_without_printing_it(tmp_path):
+    with pytest.raises(Misconfigured, match="is a secret") as caught:
+        load(write(tmp_path, 'discord_token = "hunter2"\n' + GOOD), SECRETS)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_sandbox_token_does_not_open_the_real_world(tmp_path):
+    with pytest.raises(Misconfigured, match="sandbox"):
+        load(write(tmp_path, GOOD), SECRETS | {"QUARTERDECK_DISCORD_TOKEN": f"a{SANDBOX_TOKEN_MARK}c"})
+
+
+def test_a_real_token_never_meets_the_sandbox(tmp_path):
+    with pytest.raises(Misconfigured, match="real one"):
+        load(write(tmp_path, 'profile = "sandbox"\n' + GOOD), SECRETS)
+
+
+def test_an_endpoint_override_in_the_environment_is_refused(tmp_path):
+    with pytest.raises(Misconfigured, match="AWS_ENDPOINT_URL"):
+        load(write(tmp_path, GOOD), SECRETS | {"AWS_ENDPOINT_URL": "http://elsewhere"})
+
+
+def test_a_policy_row_that_names_an_unknown_role_is_refused(tmp_path):
+    row = '[[policy]]\naction = "deploy:run"\nrequesters = ["admin"]\n'
+    with pytest.raises(Misconfigured, match="'admin'"):
+        load(write(tmp_path, GOOD + row), SECRETS)

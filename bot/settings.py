@@ -129,6 +129,7 @@ class PolicySettings(_Section):
     approvers: tuple[Name, ...] = ()
     quorum: int = Field(default=0, ge=0, le=5)
     self_approval: bool = False
+    verified_alone: bool = False
     expires_s: int = Field(default=8 * 3600, ge=60)
 
     def row(self) -> PolicyRow:

@@ -4,7 +4,6 @@ while GitHub cannot be reached.
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from bot.clients.aws import AwsClient
@@ -16,8 +15,6 @@ from bot.services.release import Release
 from bot.services.rollout import Rollout
 from bot.services.running import Running, Versions
 
-VERIFIED_FOR = timedelta(days=14)
-"""How long a version that was checked in an environment counts as verified there (seeded policy)."""
 CANDIDATES = 25
 
 
@@ -89,7 +86,6 @@ class RollbackHandler:
         )
 
     async def _content(self, environment: str, name: str, running: Running, chosen: Operation) -> dict[str, Any]:
-        ended = chosen.ended_at or chosen.created_at
         return {
             "kind": self.kind,
             "environment": environment,
@@ -99,7 +95,6 @@ class RollbackHandler:
             "replaces": {"commit": running.commit, "image": running.image} if running.commit else None,
             "document": asdict(await self._rollout.document()),
             "parameters": {"to_operation": chosen.id},
-            "verified": datetime.now(UTC) - ended <= VERIFIED_FOR,
             "catalog": self._catalog.entry(environment, name),
         }
 

@@ -141,7 +141,8 @@ class StatusService:
             head, of = (await self._versions.running(follows, service)).commit, follows
         else:
             of = self._settings.github.default_branch
-            head = await _or_none(self._github.branch_head(of), troubles) or ""
+            found = await _or_none(self._github.branch_head(of), troubles)
+            head = found or ""
         if not head:
             return Behind(None, of)
         comparison = await _or_none(self._github.compare(running.commit, head), troubles)

@@ -24,7 +24,8 @@ SECTIONS = {
 
 
 def settings_of(prefix: str, model: type[BaseModel]) -> list[str]:
-    plain = [name for name in model.model_fields if name not in SECRETS and name not in SECTIONS]
+    nested = {"discord", "github", "aws", "people", "policy", "limits"} if prefix == "" else set()
+    plain = [name for name in model.model_fields if name not in SECRETS and name not in nested]
     skipped = {"environments", "services"} if prefix == "" else set()
     return [f"{prefix}.{name}".lstrip(".") for name in plain if name not in skipped]
 

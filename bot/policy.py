@@ -1,6 +1,11 @@
-"""Who may do what, and who must agree: pure decisions from rows. Every door asks here, and only here is decided."""
+"""Who may do what, and who must agree: pure decisions from rows. Every door asks here, and only here is decided.
 
-from collections.abc import Iterable
+Two kinds of rules: *rows*, which the configuration may replace (who may ask for a deploy, who must approve it), and
+three that hold everywhere: everybody may ask about themselves; whoever changes something must be a person that the
+configuration names, because votes count persons; approving, denying and cancelling follow the operation's own row.
+"""
+
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +23,13 @@ class Action(StrEnum):
     SELF_VIEW = "self:view"
 
 
+CONFIGURABLE = frozenset({Action.DEPLOY, Action.ROLLBACK, Action.OPERATION_VIEW, Action.STATUS_VIEW})
+"""The actions for which rows are read; the others follow from these."""
+RUNS = frozenset({Action.DEPLOY, Action.ROLLBACK})
+"""The actions that start an operation, and that only a known person may ask for."""
+ANYBODY = "*"
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who asks: the person of the configuration (or an unknown account) and the roles by their configured names."""
@@ -30,15 +42,24 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a decision may depend on beside actor, action and environment."""
+    """What a decision may depend on beside actor, action and environment.
+
+    `subject` is the action that an operation is (`deploy:run`), needed for approving, denying and cancelling it.
+    `verified_rollback`: the target was verified in that environment within the last 14 days.
+    """
 
     requester: str = ""
     verified_rollback: bool = False
+    subject: Action | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyRow:
-    """One rule. `requesters` and `approvers` are role names, `*` among requesters is everybody with any known role."""
+    """One rule. `requesters` and `approvers` are role names, `*` among requesters is everybody with any known role.
+
+    `verified_alone`: an approver who asks for a rollback to a recently verified version needs nobody else, so that
+    one person on call can restore an environment.
+    """
 
     action: Action
     environment: str
@@ -47,11 +68,20 @@ class PolicyRow:
     quorum: int = 0
     self_approval: bool = False
     expires_s: int = 8 * 3600
+    verified_alone: bool = False
+
+    @property
+    def rule(self) -> str:
+        """How people and logs call it: `deploy:run in prod`."""
+        return _rule(self.action, self.environment)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdict with its reason, for allow as well as for deny. `row` is the rule that spoke, if any."""
+    """The verdict with its reason, for allow as well as for deny. `row` is the rule that spoke, if any.
+
+    `reason` is a sentence with the rule and who may; `hint` says, after a denial, how to get there all the same.
+    """
 
     allowed: bool
     reason: str
@@ -59,15 +89,143 @@ class Decision:
     approvers: tuple[str, ...] = ()
     expires_s: int = 8 * 3600
     row: PolicyRow | None = None
+    rule: str = ""
+    hint: str = ""
 
 
 def seeded_rows() -> tuple[PolicyRow, ...]:
     """The policy of an installation that writes none: see the README's table."""
-    raise NotImplementedError
+    both = ("dev", "sre")
+    return (
+        PolicyRow(Action.DEPLOY, "dev", requesters=both),
+        PolicyRow(Action.DEPLOY, "prod", requesters=both, approvers=("sre",), quorum=1),
+        PolicyRow(Action.ROLLBACK, "dev", requesters=both),
+        PolicyRow(Action.ROLLBACK, "prod", requesters=both, approvers=("sre",), quorum=1, verified_alone=True),
+        PolicyRow(Action.OPERATION_VIEW, ANYBODY, requesters=(ANYBODY,)),
+        PolicyRow(Action.STATUS_VIEW, ANYBODY, requesters=(ANYBODY,)),
+    )
+
+
+def row_of(rows: Iterable[PolicyRow], action: Action, environment: str) -> PolicyRow | None:
+    """The row that speaks: of the named environment before `*`, the first written among equals."""
+    matching = [row for row in rows if row.action == action and row.environment in (environment, ANYBODY)]
+    return min(matching, key=lambda row: row.environment == ANYBODY, default=None)
 
 
 def authorise(
     rows: Iterable[PolicyRow], actor: Actor, action: Action, environment: str, facts: Facts = Facts()
 ) -> Decision:
     """Decide. Nothing matches: refused. The most specific row (named environment before `*`) speaks."""
-    raise NotImplementedError
+    if action is Action.SELF_VIEW:
+        return Decision(True, "Everybody may ask about themselves.", rule=action.value)
+    if action not in CONFIGURABLE:
+        return _over_operation(rows, actor, action, environment, facts)
+    row = row_of(rows, action, environment)
+    if row is None:
+        return _no_rule(action, environment)
+    if not _holds(actor, row.requesters):
+        return _deny(row.rule, f"{who(row.requesters)} may do that; {_held(actor)}.", _ask(row.requesters), row)
+    if action in RUNS and not actor.known:
+        return _unknown_person(actor, row.rule, row)
+    return _allow(row, actor, facts)
+
+
+def _allow(row: PolicyRow, actor: Actor, facts: Facts) -> Decision:
+    if row.verified_alone and facts.verified_rollback and _holds(actor, row.approvers):
+        why = f"back to a version verified here lately, {who(row.approvers)} alone may do that"
+        return _permit(row, row.rule, why, 0)
+    if row.quorum == 0:
+        return _permit(row, row.rule, f"{who(row.requesters)} may do that, and nobody else has to agree", 0)
+    if not row.approvers:
+        why = f"it wants {row.quorum} to approve and names nobody who may, so it cannot be done."
+        return _deny(row.rule, why, "An owner must add approvers to the policy.", row)
+    other = "" if row.self_approval else ", not the requester"
+    must = f"{row.quorum} of {who(row.approvers)} must approve{other}"
+    return _permit(row, row.rule, f"{who(row.requesters)} may ask, and {must}", row.quorum)
+
+
+def _over_operation(
+    rows: Iterable[PolicyRow], actor: Actor, action: Action, environment: str, facts: Facts
+) -> Decision:
+    """Approve, deny or cancel: by the row of the operation itself."""
+    subject = facts.subject
+    row = row_of(rows, subject, environment) if subject in RUNS else None
+    if subject is None or row is None:
+        return _no_rule(subject or action, environment)
+    rule = f"{action} of {row.rule}"
+    is_requester = bool(facts.requester) and actor.name == facts.requester
+    if not actor.known:
+        return _unknown_person(actor, rule, row)
+    if action is Action.OPERATION_APPROVE:
+        return _approval(row, actor, rule, is_requester)
+    # Where nobody has to approve, everybody who may ask for it may also stop it.
+    others = row.approvers or (row.requesters if row.quorum == 0 else ())
+    may = " or ".join(filter(None, (f"the requester ({facts.requester})", who(others) if others else "")))
+    if is_requester or _holds(actor, others):
+        return _permit(row, rule, f"{may} may do that", row.quorum)
+    return _deny(rule, f"{may} may do that; {_held(actor)}.", f"Ask {facts.requester} to do it.", row)
+
+
+def _approval(row: PolicyRow, actor: Actor, rule: str, is_requester: bool) -> Decision:
+    if not row.approvers:
+        hint = "An owner must add approvers to the policy."
+        return _deny(rule, "the rule names nobody who may approve it.", hint, row)
+    if not _holds(actor, row.approvers):
+        return _deny(rule, f"{who(row.approvers)} may approve; {_held(actor)}.", _ask(row.approvers), row)
+    if is_requester and not row.self_approval:
+        hint = f"Ask somebody else with the role {who(row.approvers)}."
+        return _deny(rule, "you asked for this yourself, and the rule wants another person.", hint, row)
+    return _permit(row, rule, f"{who(row.approvers)} may approve", row.quorum)
+
+
+def _permit(row: PolicyRow, rule: str, why: str, quorum: int) -> Decision:
+    return Decision(True, f"Rule {rule}: {why}.", quorum, row.approvers, row.expires_s, row, rule)
+
+
+def _deny(rule: str, why: str, hint: str, row: PolicyRow | None) -> Decision:
+    return Decision(False, f"Rule {rule}: {why}", row=row, rule=rule, hint=hint)
+
+
+def _no_rule(action: Action, environment: str) -> Decision:
+    rule = _rule(action, environment)
+    return _deny(rule, "there is no such rule, so nobody may do that.", "An owner can add a row to the policy.", None)
+
+
+def _unknown_person(actor: Actor, rule: str, row: PolicyRow) -> Decision:
+    why = f"only people whom the configuration names may change something; the account {actor.name} is not one."
+    return _deny(rule, why, "Ask an owner to add you to the people table.", row)
+
+
+def _holds(actor: Actor, roles: tuple[str, ...]) -> bool:
+    return not actor.roles.isdisjoint(roles) or (ANYBODY in roles and bool(actor.roles))
+
+
+def _rule(action: Action, environment: str) -> str:
+    return action.value if environment == ANYBODY else f"{action.value} in {environment}"
+
+
+def who(roles: tuple[str, ...]) -> str:
+    """The roles as people say them: `dev or sre`, `everybody with a role`, `nobody`."""
+    if ANYBODY in roles:
+        return "everybody with a role"
+    return " or ".join(roles) or "nobody"
+
+
+def _held(actor: Actor) -> str:
+    return f"you are {' and '.join(sorted(actor.roles))}" if actor.roles else "you hold no role here"
+
+
+def _ask(roles: tuple[str, ...]) -> str:
+    if ANYBODY in roles or not roles:
+        return "Ask an owner to give you a role."
+    return f"Ask somebody with the role {who(roles)} to do it, or an owner to give you that role."
+
+
+def rights(
+    rows: Iterable[PolicyRow], actor: Actor, environments: Iterable[str]
+) -> Iterator[tuple[Action, str, Decision]]:
+    """What the rows say to this actor: every configurable action in every environment, with the decision."""
+    table = tuple(rows)
+    for environment in environments:
+        for action in sorted(CONFIGURABLE):
+            yield action, environment, authorise(table, actor, action, environment)

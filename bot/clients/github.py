@@ -103,11 +103,19 @@ class GithubClient:
         return {entry["path"]: entry["sha"] for entry in answer["tree"]}
 
     async def checks(self, sha: str) -> Checks:
-        """What CI says of the commit: check runs (Actions) and commit statuses (others) together."""
-        runs, combined = await asyncio.gather(
-            self._get(f"/commits/{sha}/check-runs", per_page=100), self._get(f"/commits/{sha}/status")
+        """What CI says of the commit: check runs (Actions) and commit statuses (others) together.
+
+        A dispatched run counts on GitHub as a check of the branch's head, too; a build of ours that failed is no word
+        of CI on that commit, so its check suites are left out.
+        """
+        runs, combined, dispatched = await asyncio.gather(
+            self._get(f"/commits/{sha}/check-runs", per_page=100),
+            self._get(f"/commits/{sha}/status"),
+            self._get("/actions/runs", head_sha=sha, event="workflow_dispatch", per_page=100),
         )
-        return Checks.from_json(runs, combined)
+        ours = {run.get("check_suite_id") for run in dispatched["workflow_runs"]}
+        of_ci = [run for run in runs["check_runs"] if run.get("check_suite", {}).get("id") not in ours]
+        return Checks.from_json(of_ci, combined)
 
     async def run(self, run_id: int) -> WorkflowRun:
         return WorkflowRun.from_json(await self._get(f"/actions/runs/{run_id}"))

@@ -4,7 +4,7 @@ Git's author text can be forged by whoever pushes; `author` here is the GitHub l
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Self
@@ -72,9 +72,9 @@ class Checks:
     failing: tuple[str, ...]
 
     @classmethod
-    def from_json(cls, runs: Mapping[str, Any], combined: Mapping[str, Any]) -> Self:
+    def from_json(cls, runs: Sequence[Mapping[str, Any]], combined: Mapping[str, Any]) -> Self:
         results: dict[str, str] = {}
-        for run in runs["check_runs"]:
+        for run in runs:
             conclusion = str(run["conclusion"] or "")
             results[str(run["name"])] = "pending" if run["status"] != "completed" else _judged(conclusion)
         for status in combined.get("statuses", ()):

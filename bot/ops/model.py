@@ -46,6 +46,8 @@ OPEN: frozenset[Status] = frozenset(Status) - FINAL
 
 
 class Verdict(StrEnum):
+    """What a vote says."""
+
     APPROVE = "approve"
     DENY = "deny"
 
@@ -131,6 +133,7 @@ class Operation:
     cancel_requested_at: datetime | None
     cancel_requested_by: str
     seeded: bool
+    reminded_at: datetime | None = None
 
     @property
     def short_id(self) -> str:

@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from bot.sandbox.faults import Fault, Faults
 from bot.sandbox.ledger import Exchange, Ledger
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 Caller = Literal["bot", "host", "demo"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")

@@ -30,7 +30,7 @@ async def world(shared_world: World) -> AsyncIterator[World]:
         if now.get(name) != set(roles):
             await shared_world.roles(name, *roles)
     if (await shared_world.get("/config"))["toml"] != toml:
-        await shared_world._json("PUT", "/config", {"toml": toml})
+        await shared_world.put_config(toml=toml)
     await shared_world.bot("start")
     await shared_world.wait_ready(timeout_s=45)
 

@@ -331,7 +331,7 @@ class World:
         return int((await self.post("/faults", {"part": part, "kind": kind, **more}))["fault"])
 
     async def clear_faults(self) -> None:
-        await self._json("DELETE", "/faults")
+        await self.send("DELETE", "/faults")
 
     async def push(
         self, files: Mapping[str, str | None], message: str, *, branch: str = "main", author: str = "dev"
@@ -357,19 +357,31 @@ class World:
         """`start`, `stop`, `kill` or `reload`; returns its state and pid."""
         return dict((await self.post("/bot", {"action": action}))["bot"])
 
-    async def patch_config(self, **patch: object) -> None:
-        """Change the bot's configuration; it reads it again."""
-        await self._json("PUT", "/config", {"patch": patch})
+    async def put_config(self, *, toml: str | None = None, patch: Json | None = None) -> None:
+        """Change the bot's file and tell it; does not wait for what the bot makes of it."""
+        await self.send("PUT", "/config", {"toml": toml} if toml is not None else {"patch": patch})
+
+    async def reconfigure(self, **patch: object) -> None:
+        """Change the bot's configuration to one that it takes, and wait until it has come back with it."""
+        seen = (await self.requests("discord"))[-1:]
+        await self.put_config(patch=patch)
+
+        async def logged_in() -> bool:
+            new = await self.requests("discord", after=seen[0]["n"] if seen else 0)
+            return any(request["path"].endswith("/users/@me") for request in new)
+
+        await self.until("the bot to log in with its new configuration", logged_in)
+        await self.wait_ready()
 
     # -- the wire -----------------------------------------------------------------------------------------------------
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
-        return await self._json("GET", path, query=query)
+        return await self.send("GET", path, query=query)
 
     async def post(self, path: str, body: Json) -> Json:
-        return await self._json("POST", path, body)
+        return await self.send("POST", path, body)
 
-    async def _json(
+    async def send(
         self, method: str, path: str, body: Json | None = None, *, query: Mapping[str, str] | None = None
     ) -> Json:
         """One request to the control API.

@@ -24,7 +24,11 @@ async def server():
 async def client(server):
     http = HttpClient()
     github = GithubClient(
-        repository="harbour/app", api_url=server.url, token="t0ken", http=http, write_pause_s=0  # noqa: S106
+        repository="harbour/app",
+        api_url=server.url,
+        token="t0ken",
+        http=http,
+        write_pause_s=0,  # noqa: S106
     )
     yield github
     github.close()
@@ -58,8 +62,8 @@ async def cutting(request):
 async def test_a_refusal_is_told_in_a_sentence_and_not_asked_again(server, client, status, kind, words):
     server.answer = answering(status, {"message": "because"})
     with pytest.raises(kind, match=words):
-        await client.checks("a" * 40)
-    assert len(server.seen) == 2  # check runs and combined status, once each
+        await client.branches()
+    assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize("status", [403, 429])
@@ -118,7 +122,11 @@ async def test_a_write_that_never_connected_was_certainly_not_sent(client):
         port = closed.getsockname()[1]
     http = HttpClient()
     lonely = GithubClient(
-        repository="harbour/app", api_url=f"http://127.0.0.1:{port}", token="t", http=http, write_pause_s=0  # noqa: S106
+        repository="harbour/app",
+        api_url=f"http://127.0.0.1:{port}",
+        token="t",
+        http=http,
+        write_pause_s=0,  # noqa: S106
     )
     with pytest.raises(Unreachable):
         await lonely.dispatch("build-image.yml", "main", {})
@@ -192,12 +200,16 @@ async def test_a_jobs_log_is_fetched_elsewhere_without_our_token(server, client)
     assert tokens[1] is None
 
 
-async def test_checks_of_actions_and_of_other_systems_are_counted_together(server, client):
+async def test_checks_of_actions_and_other_systems_count_together_and_our_own_builds_do_not(server, client):
     async def answer(request):
+        if request.path.endswith("/actions/runs"):
+            assert request.query["event"] == "workflow_dispatch"
+            return web.json_response({"workflow_runs": [{"id": 9, "check_suite_id": 99}]})
         if request.path.endswith("/check-runs"):
             runs = [
-                {"name": "app", "status": "completed", "conclusion": "success"},
-                {"name": "bot", "status": "in_progress", "conclusion": None},
+                {"name": "app", "status": "completed", "conclusion": "success", "check_suite": {"id": 1}},
+                {"name": "bot", "status": "in_progress", "conclusion": None, "check_suite": {"id": 1}},
+                {"name": "build", "status": "completed", "conclusion": "failure", "check_suite": {"id": 99}},
             ]
             return web.json_response({"check_runs": runs})
         return web.json_response({"state": "failure", "statuses": [{"context": "legacy", "state": "error"}]})

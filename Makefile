@@ -1,0 +1,28 @@
+# The few commands of this repository. Each sets itself up: nothing has to be installed first but Python 3.11 and make.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+PYTHON ?=
+export PYTHON
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## start the sandbox and the bot, and print the page's address (QUARTERDECK_PORT=8700, RESET=1 begins anew)
+	@.ci/venv demo
+	@exec .venv/bin/python -m bot demo
+
+test: lint ## run every check and test; what is skipped is named at the end (ARGS="-k deploy")
+	@tests/servers.sh
+	@exec .venv/bin/python -m pytest tests/unit tests/wire tests/story tests/page $(ARGS)
+
+lint: ## check style, types, import contracts, house rules, Dockerfile, scripts and workflows
+	@.ci/venv dev
+	@.ci/lint
+
+bench: ## measure the bot beside a bare discord.py bot, and the service beside Express on Node
+	@.ci/venv dev
+	@exec .venv/bin/python -m tests.bench $(ARGS)
+
+clean: ## remove everything that these commands made, the sandbox's world included
+	rm -rf .venv .cache .quarterdeck .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find app bot cogs tests -name __pycache__ -type d -prune -exec rm -rf {} +

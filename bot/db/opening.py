@@ -1,0 +1,156 @@
+"""Opening the database file: its directory, the lock that keeps a second bot out, the settings, the schema.
+
+Alembic is imported only when there is something to migrate: an up-to-date file opens in milliseconds.
+"""
+
+import fcntl
+import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from bot.db.migrations import REVISIONS
+from bot.errors import Unavailable
+
+BUSY_TIMEOUT_S = 10
+LOCK_NAME = "quarterdeck.lock"
+
+
+class FileLock(AbstractContextManager["FileLock"]):
+    """An advisory lock beside the database file; the kernel drops it when the process ends, however it ends."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, database: Path) -> Self:
+        """Take it now.
+
+        Raises:
+            Unavailable: another process holds it, or the directory cannot be written.
+        """
+        path = database.parent / LOCK_NAME
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise _not_writable(database.parent, error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            who = f"process {holder}" if holder.isdigit() else "another process"
+            raise Unavailable(
+                "database",
+                f"Another bot ({who}) already uses {database}. Nothing was started: stop that one, or name another "
+                "state directory.",
+            ) from None
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(descriptor)
+            raise _not_writable(database.parent, error) from error
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Let go; a second call does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def prepare_directory(database: Path) -> None:
+    """Make the state directory, for this user alone, unless it is there.
+
+    Raises:
+        Unavailable: it cannot be made, or something else has its name.
+    """
+    try:
+        database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(database.parent, error) from error
+
+
+def _not_writable(directory: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        "database",
+        f"The state directory {directory} cannot be written ({error.strerror}). Nothing was started: "
+        "mend its rights, or name another one as state_dir.",
+    )
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """An engine whose transactions are begun by us: IMMEDIATE to write, deferred on connections with `reads=True`."""
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=NullPool,
+        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_S, "cached_statements": 256},
+    )
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_up(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def bring_up_to_date(engine: Engine, path: Path, *, locked: bool) -> None:
+    """Write the newest schema unless it is there; `locked` says that this process holds the file's lock already.
+
+    Raises:
+        Unavailable: the schema is newer than this program, or the file belongs to another one.
+        sqlalchemy.exc.DBAPIError: the storage failed.
+    """
+    with engine.connect() as connection:
+        version = _version(connection, path)
+        if version == REVISIONS[-1]:
+            return
+        if version is not None and version not in REVISIONS:
+            raise Unavailable(
+                "database",
+                f"{path} was written by a newer Quarterdeck (schema {version}; this one knows up to {REVISIONS[-1]}). "
+                "Nothing was changed: start the newer version, or restore an older backup.",
+            )
+        connection.rollback()
+        with nullcontext() if locked else FileLock.take(path):
+            _upgrade(connection)
+
+
+def _version(connection: Connection, path: Path) -> str | None:
+    """The schema's revision; None in a file without any table."""
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        return None
+    if "alembic_version" not in tables:
+        raise Unavailable(
+            "database", f"{path} belongs to another program. Nothing was changed: name another state_dir."
+        )
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.attributes["connection"] = connection
+    with connection.begin():
+        command.upgrade(config, "head")

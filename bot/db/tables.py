@@ -1,0 +1,212 @@
+"""The whole schema in one place, portable between SQLite and PostgreSQL. Migrations write it, and a test compares both.
+
+Every invariant stands here as a constraint: one operation a request key, one vote a person, one holder a lock, one run
+a schedule's moment. No behaviour lives in this room.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+STATUSES = (
+    "pending", "approved", "running", "succeeded", "failed", "denied", "expired", "cancelled", "stale", "interrupted",
+)  # fmt: skip
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """The one type of every time: aware UTC in and out; a naive time is a programming error and is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without a zone cannot be stored: {value!r}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class CanonicalJson(TypeDecorator[Any]):
+    """JSON as text with sorted keys and no spaces, so that equal values are equal rows in every database."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+def _plain(value: object) -> Any:
+    """Mappings that are no dicts (read-only views) are written as objects; anything else is no JSON."""
+    if hasattr(value, "keys") and hasattr(value, "__getitem__"):
+        return {key: value[key] for key in value.keys()}  # noqa: SIM118 - any mapping, not only dict
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("params", CanonicalJson, nullable=False),
+    Column("plan", CanonicalJson, nullable=False),
+    Column("shown", CanonicalJson, nullable=False),
+    Column("locks", CanonicalJson, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("requester", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("quorum", Integer, nullable=False),
+    Column("approver_roles", CanonicalJson, nullable=False),
+    Column("policy_reason", Text, nullable=False),
+    Column("request_key", Text, nullable=False, unique=True),
+    Column("parent_id", Integer, ForeignKey("operations.id")),
+    Column("waiting_for", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("steps", CanonicalJson, nullable=False),
+    Column("log_tail", Text, nullable=False, server_default=""),
+    Column("checkpoint", CanonicalJson, nullable=False),
+    Column("result", CanonicalJson, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("reminded_at", UtcDateTime),
+    Column("approved_at", UtcDateTime),
+    # Since when it could start and has not: null while it stands in a queue, so that the queue costs it nothing.
+    Column("startable_since", UtcDateTime),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("cancel_requested_at", UtcDateTime),
+    Column("cancel_requested_by", Text, nullable=False, server_default=""),
+    # Who runs it now. Empty while `running` means: to be resumed by whoever finds it.
+    Column("lease_owner", Text, nullable=False, server_default=""),
+    Column("lease_until", UtcDateTime),
+    Column("seeded", Boolean(create_constraint=False), nullable=False, server_default="0"),
+    CheckConstraint("status IN ({})".format(", ".join(f"'{status}'" for status in STATUSES)), name="status"),
+    CheckConstraint("quorum >= 0", name="quorum"),
+    Index(None, "status"),
+    Index(None, "environment", "service", "ended_at"),
+    sqlite_autoincrement=True,
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    Column("operation_id", Integer, ForeignKey("operations.id"), primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("verdict", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    CheckConstraint("verdict IN ('approve', 'deny')", name="verdict"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("operation_id", Integer, ForeignKey("operations.id"), index=True),
+    Column("name", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("data", CanonicalJson, nullable=False),
+    Column("count", Integer, nullable=False, server_default="1"),
+    # Events with the same fold are one row that counts; null (nearly always) folds with nothing.
+    Column("fold", Text, unique=True),
+    Column("at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+locks = Table(
+    "locks",
+    metadata,
+    Column("resource", Text, primary_key=True),
+    Column("operation_id", Integer, ForeignKey("operations.id"), nullable=False, index=True),
+    Column("since", UtcDateTime, nullable=False),
+)
+
+cards = Table(
+    "cards",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("message_id", BigInteger),
+    Column("nonce", Text, nullable=False, server_default=""),
+    Column("posted_at", UtcDateTime),
+    # A card is dirty while `wanted` is ahead of `shown`; both only grow.
+    Column("wanted", Integer, nullable=False, server_default="1"),
+    Column("shown", Integer, nullable=False, server_default="0"),
+    Column("priority", Integer, nullable=False),
+    Column("not_before", UtcDateTime),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("state", CanonicalJson, nullable=False, server_default="{}"),
+    Index(None, "channel_id", "priority"),
+)
+
+handles = Table(
+    "handles",
+    metadata,
+    Column("handle", Text, primary_key=True),
+    Column("operation_id", Integer, ForeignKey("operations.id")),
+    Column("card_key", Text, nullable=False, index=True),
+    Column("action", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    # The card's generation for which it was minted: an older one is superseded.
+    Column("generation", Integer, nullable=False),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("message_id", BigInteger),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
+    Column("used_by", Text, nullable=False, server_default=""),
+    UniqueConstraint("card_key", "action", "generation"),
+)
+
+schedule_runs = Table(
+    "schedule_runs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("due_at", UtcDateTime, primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("outcome", Text, nullable=False, server_default=""),
+)

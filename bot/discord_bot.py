@@ -1,0 +1,236 @@
+"""The Discord client: intents, cogs, the command tree and its synchronisation, and the one error border of commands.
+
+It knows when Discord is there, and nothing of what the commands do. Buttons come in as dynamic items, modals by
+`on_interaction`; both are handled in `ui`.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import discord
+import yarl
+from discord import app_commands
+from discord.ext import commands
+
+from bot.errors import Misconfigured, Unavailable
+from bot.metrics import Metrics
+from bot.ops.engine import Engine
+from bot.ops.model import Operation, Status
+from bot.settings import DiscordSettings
+
+PRESENCE_PAUSE_S = 15.0
+"""Between two changes of the presence; Discord closes a socket that sends too much (120 messages in 60 s)."""
+UNANSWERED_KEPT = 1000
+"""Interactions whose first response is still awaited, for the metric; the oldest are forgotten."""
+RETRY_FIRST_S = 1.0
+RETRY_LONGEST_S = 15.0
+RATELIMIT_TIMEOUT_S = 30.0
+"""The longest that discord.py may sleep on a rate limit by itself (30 is the least that it takes)."""
+PRESENCE_WORDS = {Status.RUNNING: "run", Status.PENDING: "wait", Status.INTERRUPTED: "interrupted"}
+FINAL_CLOSES = {
+    4004: "Discord does not accept the token: QUARTERDECK_DISCORD_TOKEN is wrong or was reset.",
+    4013: "Discord refused the intents of this bot as invalid.",
+    4014: "Discord refused the intents of this bot as not allowed.",
+}
+"""Gateway close codes that no second start would mend (topics/opcodes-and-status-codes)."""
+
+_log = logging.getLogger(__name__)
+
+
+def point_at(api_url: str, gateway_url: str) -> None:
+    """Send this process's whole Discord traffic to a sandbox. discord.py has no public setting for that."""
+    from discord.gateway import DiscordWebSocket
+    from discord.http import Route
+
+    assert isinstance(Route.BASE, str), "discord.py has changed: Route.BASE is gone"
+    assert isinstance(DiscordWebSocket.DEFAULT_GATEWAY, yarl.URL), "discord.py has changed: DEFAULT_GATEWAY is gone"
+    Route.BASE = api_url.rstrip("/")
+    DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway_url)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What the client hands interactions to; it knows them only by these names, and wiring brings them together."""
+
+    extensions: tuple[str, ...]
+    dynamic_items: tuple[type[discord.ui.DynamicItem[Any]], ...]
+    failed: Callable[[discord.Interaction[Any], BaseException], Awaitable[None]]
+    interacted: Callable[[discord.Interaction[Any]], Awaitable[None]]
+    trace: aiohttp.TraceConfig
+
+
+class _Tree(app_commands.CommandTree["QuarterdeckBot"]):
+    """The command tree with our error border."""
+
+    async def on_error(
+        self, interaction: discord.Interaction[Any], error: app_commands.AppCommandError
+    ) -> None:
+        await interaction.client.front.failed(interaction, error)
+
+
+class QuarterdeckBot(commands.Bot):
+    """The client. `house` is what commands and buttons reach through it; it is set before the start."""
+
+    house: object
+
+    def __init__(
+        self, settings: DiscordSettings, *, front: Front, engine: Engine, metrics: Metrics, sync_file: Path
+    ) -> None:
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            tree_cls=_Tree,
+            intents=discord.Intents(guilds=True),
+            allowed_mentions=discord.AllowedMentions.none(),
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            max_messages=None,
+            chunk_guilds_at_startup=False,
+            guild_ready_timeout=settings.guild_ready_timeout_s,
+            max_ratelimit_timeout=RATELIMIT_TIMEOUT_S,
+            http_trace=front.trace,
+        )
+        self._guild = discord.Object(settings.guild_id)
+        self.front = front
+        self._engine = engine
+        self._metrics = metrics
+        self._sync_file = sync_file
+        self._news = asyncio.Event()
+        self._presence: asyncio.Task[None] | None = None
+        self._arrived: dict[int, tuple[float, str]] = {}
+        front.trace.on_request_end.append(self._saw_response)
+        self.logged_in = asyncio.Event()
+        """Set once requests to Discord can be made, which is before the gateway is connected."""
+
+    # ---- starting ----------------------------------------------------------------------------------------------
+
+    async def run_until_closed(self, token: str) -> None:
+        """Log in, however long Discord is away, and stay connected until `close`.
+
+        Raises:
+            Misconfigured: Discord refuses the token or the intents; a second start would not mend that.
+        """
+        await self._log_in(token)
+        self._presence = asyncio.create_task(self._keep_presence(), name="presence")
+        try:
+            await self.connect(reconnect=True)
+        except discord.PrivilegedIntentsRequired as error:
+            raise Misconfigured(FINAL_CLOSES[4014]) from error
+        except discord.ConnectionClosed as error:
+            if error.code in FINAL_CLOSES:
+                raise Misconfigured(FINAL_CLOSES[error.code]) from error
+            raise Unavailable("discord", f"Discord closed the connection ({error.code}).") from error
+
+    async def _log_in(self, token: str) -> None:
+        pause_s = RETRY_FIRST_S
+        while True:
+            try:
+                await self.login(token)
+                self.logged_in.set()
+                return
+            except discord.LoginFailure as error:
+                raise Misconfigured(FINAL_CLOSES[4004]) from error
+            except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+                if isinstance(error, discord.HTTPException) and error.status < 500 and error.status != 429:
+                    raise Misconfigured(f"Discord refuses this bot: {error.status} {error.text}.") from error
+                _log.warning("Discord cannot be reached (%s); the next try is in %.0f s", error, pause_s)
+            await self.http.close()
+            self.http.connector = discord.utils.MISSING  # the old one was closed with the session
+            await asyncio.sleep(pause_s)
+            pause_s = min(RETRY_LONGEST_S, pause_s * 2)
+
+    async def setup_hook(self) -> None:
+        """After the login, before the gateway: load the cogs, and register the commands when they changed."""
+        self.add_dynamic_items(*self.front.dynamic_items)
+        for room in self.front.extensions:
+            if room not in self.extensions:
+                await self.load_extension(room)
+        self.tree.copy_global_to(guild=self._guild)
+        await self._sync()
+
+    async def _sync(self) -> None:
+        """Register the commands in the guild, only when they differ from what was registered (200 creates a day)."""
+        tree = [command.to_dict(self.tree) for command in self.tree.get_commands(guild=self._guild)]
+        wanted = hashlib.sha256(json.dumps(tree, sort_keys=True, default=str).encode()).hexdigest()
+        registered = {command.name for command in await self.tree.fetch_commands(guild=self._guild)}
+        if registered == {command["name"] for command in tree} and self._last_synced() == wanted:
+            return
+        await self.tree.sync(guild=self._guild)
+        self._sync_file.write_text(wanted + "\n", encoding="ascii")
+        _log.info("registered %d commands", len(tree))
+
+    def _last_synced(self) -> str:
+        try:
+            return self._sync_file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    # ---- events ------------------------------------------------------------------------------------------------
+
+    async def on_ready(self) -> None:
+        _log.info("ready as %s", self.user)
+        self.news()
+
+    async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
+        self._note_arrival(interaction)
+        await self.front.interacted(interaction)
+
+    async def on_error(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        self._metrics.broken.inc()
+        _log.exception("an event of the kind %s was not handled", event)
+
+    def _note_arrival(self, interaction: discord.Interaction[Any]) -> None:
+        command = interaction.command
+        name = command.qualified_name if command is not None else interaction.type.name
+        self._arrived[interaction.id] = (time.perf_counter(), name)
+        if len(self._arrived) > UNANSWERED_KEPT:
+            self._arrived.pop(next(iter(self._arrived)))
+
+    async def _saw_response(self, *seen: Any) -> None:
+        """Measure the first response: the request that ends a `/interactions/<id>/<token>/callback`."""
+        path: str = seen[2].url.path
+        if not path.endswith("/callback"):
+            return
+        arrived = self._arrived.pop(int(path.rsplit("/", 3)[1]), None)
+        if arrived is not None:
+            self._metrics.interaction_seconds.labels(arrived[1]).observe(time.perf_counter() - arrived[0])
+
+    # ---- presence ----------------------------------------------------------------------------------------------
+
+    def news(self, *_: Operation) -> None:
+        """Something changed that the presence may tell."""
+        self._news.set()
+
+    async def _keep_presence(self) -> None:
+        shown = ""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            try:
+                text = await self._presence_text()
+                if text != shown and self.is_ready():
+                    await self.change_presence(activity=discord.CustomActivity(text))
+                    shown = text
+                    await asyncio.sleep(PRESENCE_PAUSE_S)
+            except (Unavailable, discord.DiscordException, aiohttp.ClientError, OSError) as error:
+                _log.info("the presence was not changed: %s", error)
+                await asyncio.sleep(PRESENCE_PAUSE_S)
+
+    async def _presence_text(self) -> str:
+        going_on = await self._engine.operations(statuses=tuple(PRESENCE_WORDS))
+        counts = {status: sum(o.status is status for o in going_on) for status in PRESENCE_WORDS}
+        words = [f"{number} {PRESENCE_WORDS[status]}" for status, number in counts.items() if number]
+        return " · ".join(words) or "all quiet"
+
+    async def close(self) -> None:
+        if self._presence is not None:
+            self._presence.cancel()
+            await asyncio.gather(self._presence, return_exceptions=True)
+        await super().close()

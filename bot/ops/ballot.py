@@ -1,0 +1,94 @@
+"""Votes: one person's word, bound to the digest that this person was shown, counted within one transaction."""
+
+from sqlalchemy import Connection
+
+from bot.errors import Refused
+from bot.ops.model import Operation, Status, Verdict, Vote
+from bot.ops.rules import Rules
+from bot.ops.sentences import already, moment, what_next
+from bot.ops.store import Store
+from bot.policy import Action, Actor
+
+_ACTIONS = {Verdict.APPROVE: Action.OPERATION_APPROVE, Verdict.DENY: Action.OPERATION_DENY}
+_SAID = {Verdict.APPROVE: "approved", Verdict.DENY: "denied"}
+
+
+class Ballot:
+    """Takes votes. Refusals are returned, not raised: their record must survive the transaction."""
+
+    def __init__(self, store: Store, rules: Rules) -> None:
+        self._store = store
+        self._rules = rules
+
+    def cast(
+        self, connection: Connection, operation: Operation, actor: Actor, verdict: Verdict, digest: str, reason: str
+    ) -> Operation | Refused:
+        """Count the vote: a denial ends the request, enough approvals approve it; or say why it does not count."""
+        refusal = self._refusal(connection, operation, actor, verdict, digest)
+        if refusal is None and (why := self._rules.changed_since(operation)):
+            return self._stale(connection, operation, actor, why)
+        if refusal is not None:
+            self._store.record_refusal(connection, "vote.refused", actor.name, refusal, operation.id)
+            return refusal
+        vote = Vote(operation.id, actor.name, verdict, digest, reason, self._store.now())
+        approvals = self._store.add_vote(connection, vote)
+        self._store.record(
+            connection,
+            f"vote.{verdict}",
+            actor.name,
+            f"{actor.name} {_SAID[verdict]} {operation.short_id}.",
+            operation_id=operation.id,
+            data={"reason": reason, "digest": digest},
+        )
+        if verdict is Verdict.DENY:
+            return self._denied(connection, vote)
+        if approvals >= operation.quorum:
+            return self._approved(connection, operation, vote, approvals)
+        self._store.touch(connection, operation)
+        return operation
+
+    def _refusal(
+        self, connection: Connection, operation: Operation, actor: Actor, verdict: Verdict, digest: str
+    ) -> Refused | None:
+        votes = self._store.votes(connection, operation.id)
+        if operation.status is not Status.PENDING:
+            return Refused(already(operation, votes), rule="state", hint=what_next(operation))
+        if (refusal := self._rules.refusal(actor, _ACTIONS[verdict], operation)) is not None:
+            return refusal
+        mine = next((vote for vote in votes if vote.person == actor.name), None)
+        if mine is not None:
+            said = f"You have already {_SAID[mine.verdict]} {operation.short_id}, at {moment(mine.at)}."
+            return Refused(said, rule="one vote a person", hint="It still needs somebody else.")
+        if digest != operation.digest:
+            text = f"What you were shown is not what {operation.short_id} would do; your vote was not counted."
+            return Refused(text, rule="digest", hint="Look at its newest card and vote there.")
+        return None
+
+    def _stale(self, connection: Connection, operation: Operation, actor: Actor, why: str) -> Refused:
+        self._store.transition(
+            connection, operation.id, Status.STALE, actor=actor.name, text=why, reason=why, ended_at=self._store.now()
+        )
+        return Refused(f"{operation.short_id} is stale. {why}", rule="policy changed", hint="Ask for it anew.")
+
+    def _denied(self, connection: Connection, vote: Vote) -> Operation:
+        why = vote.reason or f"{vote.person} gave no reason."
+        return self._store.moved(
+            connection,
+            vote.operation_id,
+            Status.DENIED,
+            actor=vote.person,
+            text=f"{vote.person} denied it: {why}",
+            reason=why,
+            ended_at=vote.at,
+        )
+
+    def _approved(self, connection: Connection, operation: Operation, vote: Vote, approvals: int) -> Operation:
+        return self._store.moved(
+            connection,
+            operation.id,
+            Status.APPROVED,
+            actor=vote.person,
+            text=f"Approved by {approvals} of {operation.quorum}.",
+            approved_at=vote.at,
+            startable_since=vote.at,
+        )

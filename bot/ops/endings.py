@@ -1,0 +1,125 @@
+"""How operations end without, or beside, their run: cancelled, closed by a person, expired; and looked at again."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bot.errors import Refused
+from bot.ops.model import FINAL, Operation, Status
+from bot.ops.rules import Rules
+from bot.ops.sentences import moment, over, what_next
+from bot.ops.store import Store
+from bot.policy import Action, Actor
+
+
+class Endings:
+    """The transactions; refusals are returned, not raised: their record must survive the transaction."""
+
+    def __init__(self, store: Store, rules: Rules) -> None:
+        self._store = store
+        self._rules = rules
+
+    def cancel(self, connection: Connection, operation: Operation, actor: Actor) -> Operation | Refused:
+        """Cancel at once what has not started; ask a run to stop. Asking twice is asking once."""
+        refusal = self._cancel_refusal(operation, actor)
+        if refusal is not None:
+            self._store.record_refusal(connection, "cancel.refused", actor.name, refusal, operation.id)
+            return refusal
+        now = self._store.now()
+        asked: dict[str, Any] = {"cancel_requested_at": now, "cancel_requested_by": actor.name}
+        if operation.status is not Status.RUNNING:
+            text = f"{actor.name} cancelled it before it started."
+            ended = {"ended_at": now, "reason": text, "waiting_for": ""}
+            return self._store.moved(
+                connection, operation.id, Status.CANCELLED, actor=actor.name, text=text, **asked, **ended
+            )
+        if operation.cancel_requested_at is not None:
+            return operation
+        self._store.record(
+            connection,
+            "cancel.requested",
+            actor.name,
+            f"{actor.name} asked to cancel it.",
+            operation_id=operation.id,
+        )
+        return self._store.change(connection, operation.id, (Status.RUNNING,), **asked) or operation
+
+    def _cancel_refusal(self, operation: Operation, actor: Actor) -> Refused | None:
+        if operation.status in FINAL:
+            return Refused(over(operation), rule="state", hint=what_next(operation))
+        if operation.status is Status.INTERRUPTED:
+            text = f"{operation.short_id} is interrupted: nothing runs here that could be cancelled."
+            return Refused(text, rule="state", hint=what_next(operation))
+        return self._rules.refusal(actor, Action.OPERATION_CANCEL, operation)
+
+    def close(
+        self, connection: Connection, operation: Operation, actor: Actor, status: Status, reason: str
+    ) -> Operation | Refused:
+        """End an interrupted operation by a person's word, and free its locks."""
+        refusal = self._interrupted_refusal(connection, operation, actor)
+        if refusal is not None:
+            return refusal
+        self._store.release_locks(connection, operation.id)
+        said = f"{actor.name} closed it: {reason}"
+        return self._store.moved(
+            connection,
+            operation.id,
+            status,
+            actor=actor.name,
+            text=said,
+            reason=said,
+            ended_at=self._store.now(),
+            waiting_for="",
+        )
+
+    def resume(self, connection: Connection, operation: Operation, actor: Actor) -> Operation | Refused:
+        """Hand an interrupted operation back to an executor, which re-attaches by the checkpoint."""
+        refusal = self._interrupted_refusal(connection, operation, actor)
+        if refusal is not None:
+            return refusal
+        text = f"{actor.name} let it look again."
+        cleared = {"lease_owner": "", "reason": "", "cancel_requested_at": None, "cancel_requested_by": ""}
+        return self._store.moved(connection, operation.id, Status.RUNNING, actor=actor.name, text=text, **cleared)
+
+    def _interrupted_refusal(self, connection: Connection, operation: Operation, actor: Actor) -> Refused | None:
+        if operation.status is not Status.INTERRUPTED:
+            state = f"{operation.short_id} is {operation.status}, not interrupted."
+            refusal: Refused | None = Refused(state, rule="state", hint=what_next(operation))
+        else:
+            refusal = self._rules.refusal(actor, Action.OPERATION_CANCEL, operation)
+        if refusal is not None:
+            self._store.record_refusal(connection, "close.refused", actor.name, refusal, operation.id)
+        return refusal
+
+    def expire(self, connection: Connection, startable_before: datetime) -> list[Operation]:
+        """End everything that has waited too long, each with its sentence."""
+        ended = []
+        for operation_id in self._store.overdue(connection, startable_before=startable_before):
+            operation = self._store.known(connection, operation_id)
+            pending = operation.status is Status.PENDING
+            why = "Nobody approved it in time." if pending else "It could not start in time."
+            ended.append(
+                self._store.moved(
+                    connection,
+                    operation_id,
+                    Status.EXPIRED,
+                    actor="clock",
+                    text=why,
+                    reason=why,
+                    ended_at=self._store.now(),
+                    waiting_for="",
+                )
+            )
+        return ended
+
+    def remind(self, connection: Connection, expiring_before: datetime) -> list[Operation]:
+        """Mark every request that soon expires, once."""
+        marked = []
+        for operation_id in self._store.to_remind(connection, expiring_before=expiring_before):
+            changed = self._store.change(connection, operation_id, (Status.PENDING,), reminded_at=self._store.now())
+            if changed is not None:
+                text = f"It still waits for approval and expires at {moment(changed.expires_at)}."
+                self._store.record(connection, "approval.reminded", "clock", text, operation_id=operation_id)
+                marked.append(changed)
+        return marked

@@ -1,0 +1,88 @@
+"""Whose turn it is: a pure decision over approved operations, locks and free slots, first come first served.
+
+An operation takes all its locks or none; one that waits bars later ones from the locks it wants, so nobody starves.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.ops.model import Status
+from bot.ops.sentences import named
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What lining up needs to know of an operation. `step` is what a running one does now."""
+
+    id: int
+    kind: str
+    service: str
+    environment: str
+    requester: str
+    status: Status
+    locks: tuple[str, ...]
+    waiting_for: str
+    step: str
+    lease_owner: str
+    lease_until: datetime | None
+    cancel_requested_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The outcome for one waiting operation: it starts now, or it waits for what `waiting_for` says."""
+
+    operation: Standing
+    starts: bool
+    waiting_for: str = ""
+
+
+def line_up(
+    waiting: Sequence[Standing], holders: Mapping[str, Standing], *, begun: frozenset[int], free_slots: int
+) -> list[Turn]:
+    """Decide for all that wait, in the order given. `begun` are those being checked before their start: they hold a
+    slot and their locks already, and are not decided again. `holders` are the operations that have the locks.
+    """
+    ahead_by_lock: dict[str, list[Standing]] = {resource: [holder] for resource, holder in holders.items()}
+    turns = []
+    for operation in waiting:
+        ahead = _ahead(operation, ahead_by_lock)
+        for resource in operation.locks:
+            ahead_by_lock.setdefault(resource, []).append(operation)
+        if operation.id in begun:
+            continue
+        if ahead:
+            turns.append(Turn(operation, False, _behind(ahead)))
+        elif free_slots > 0:
+            free_slots -= 1
+            turns.append(Turn(operation, True))
+        else:
+            turns.append(Turn(operation, False, "a free slot: as many operations run as are allowed at once"))
+    return turns
+
+
+def _ahead(operation: Standing, ahead_by_lock: Mapping[str, Sequence[Standing]]) -> list[Standing]:
+    """Everybody before it on any of its locks, once each, holders first."""
+    found = {other.id: other for resource in operation.locks for other in ahead_by_lock.get(resource, ())}
+    found.pop(operation.id, None)
+    return sorted(found.values(), key=lambda other: other.status is Status.APPROVED)
+
+
+def _behind(ahead: Sequence[Standing]) -> str:
+    first = ahead[0]
+    what = f"{named(first.kind, first.service, first.environment)}, started by {first.requester}"
+    match first.status:
+        case Status.INTERRUPTED:
+            does = "interrupted, and keeps its locks until somebody resumes or closes it"
+        case Status.RUNNING:
+            does = first.step or "running"
+        case _:
+            does = "about to start"
+    return f"{_ordinal(len(ahead) + 1)} behind #{first.id} ({what}): {does}"
+
+
+def _ordinal(number: int) -> str:
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"

@@ -1,0 +1,374 @@
+"""The SQL of the core: operations, votes, events and locks. Every function works within the caller's transaction.
+
+A transition is one UPDATE that names the statuses from which it is allowed; whoever comes second changes no row.
+Whatever changes a row also writes its event and marks the card, in the same transaction. Decisions live in the engine.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Result, RowMapping, and_, delete, func, or_, select, update
+from sqlalchemy.dialects import sqlite
+
+from bot.db.cards import Priority, mark_dirty
+from bot.db.database import Database
+from bot.db.tables import events, locks, operations, votes
+from bot.errors import Refused
+from bot.ops import statements
+from bot.ops.lineup import Standing
+from bot.ops.model import NEXT, Event, Json, Operation, Status, Verdict, Vote
+from bot.ops.rows import StoredStep, event_of, operation_of, vote_of
+
+Now = Callable[[], datetime]
+
+DEPLOYING = ("deploy", "rollback")
+"""The kinds of operations that put a version somewhere."""
+_FROM: Mapping[Status, tuple[Status, ...]] = {
+    to: tuple(status for status, following in NEXT.items() if to in following) for to in Status
+}
+
+
+def utc_now() -> datetime:
+    """The clock of everything that is not under test."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A resource that an operation holds: `prod/app`."""
+
+    resource: str
+    operation_id: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What an executor decides from, as of one moment: who waits (first come first), who runs, who holds which lock."""
+
+    waiting: tuple[Standing, ...]
+    running: tuple[Standing, ...]
+    interrupted: tuple[Standing, ...]
+    holders: Mapping[str, Standing]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which operations are wanted; empty fields ask for all. Newest first."""
+
+    statuses: Collection[Status] | None = None
+    environment: str = ""
+    service: str = ""
+    requester: str = ""
+    kinds: Collection[str] = ()
+    limit: int = 25
+
+
+class Store:
+    """The SQL, with what every statement needs: the clock, and where an environment's cards go.
+
+    `channels` gives the Discord channel id of each environment; an environment that is not in it has no cards.
+    """
+
+    def __init__(self, database: Database, *, channels: Mapping[str, int] | None = None, now: Now = utc_now) -> None:
+        self.database = database
+        self.now = now
+        self._channels = dict(channels or {})
+
+    # ---- operations --------------------------------------------------------------------------------------------
+
+    def insert(self, connection: Connection, values: Mapping[str, Any]) -> Operation | None:
+        """A new operation; None, and nothing written, when its request key is taken."""
+        return self._changed(connection, connection.execute(statements.INSERT, dict(values)).mappings().one_or_none())
+
+    def get(self, connection: Connection, operation_id: int) -> Operation | None:
+        return self._one(connection.execute(statements.BY_ID, {"wanted_id": operation_id}))
+
+    def by_key(self, connection: Connection, request_key: str) -> Operation | None:
+        return self._one(connection.execute(statements.BY_KEY, {"wanted_key": request_key}))
+
+    def known(self, connection: Connection, operation_id: int) -> Operation:
+        """The operation.
+
+        Raises:
+            Refused: there is none of that number.
+        """
+        operation = self.get(connection, operation_id)
+        if operation is None:
+            raise Refused(
+                f"There is no operation #{operation_id}.", rule="unknown", hint="/ops list shows what there is."
+            )
+        return operation
+
+    def _one(self, found: Result[Any]) -> Operation | None:
+        row = found.mappings().one_or_none()
+        return None if row is None else operation_of(row, self.now())
+
+    def transition(
+        self,
+        connection: Connection,
+        operation_id: int,
+        to: Status,
+        *,
+        actor: str,
+        text: str,
+        owner: str | None = None,
+        **changes: Any,
+    ) -> Operation | None:
+        """Take the one step to `to` with its event; None, and nothing written, when the row stands elsewhere.
+
+        `owner` also demands that this executor still holds the lease.
+        """
+        row = self._update(connection, operation_id, _FROM[to], owner, {**changes, "status": to})
+        if row is not None:
+            self.record(connection, f"operation.{to}", actor, text, operation_id=operation_id)
+        return self._changed(connection, row)
+
+    def moved(self, connection: Connection, operation_id: int, to: Status, **rest: Any) -> Operation:
+        """`transition` for a caller who has read the row in this very transaction.
+
+        Raises:
+            RuntimeError: the row stood elsewhere all the same: the transaction was not serialised.
+        """
+        operation = self.transition(connection, operation_id, to, **rest)
+        if operation is None:
+            raise RuntimeError(f"operation {operation_id} did not become {to}")
+        return operation
+
+    def change(
+        self,
+        connection: Connection,
+        operation_id: int,
+        statuses: Sequence[Status],
+        *,
+        owner: str | None = None,
+        **changes: Any,
+    ) -> Operation | None:
+        """Change columns of a row that stands in one of `statuses`; None when it does not."""
+        return self._changed(connection, self._update(connection, operation_id, statuses, owner, changes))
+
+    def _update(
+        self, connection: Connection, operation_id: int, statuses: Sequence[Status], owner: str | None, changes: Json
+    ) -> RowMapping | None:
+        statement = statements.moving(tuple(statuses), owner is not None)
+        values = {**changes, "wanted_id": operation_id, "wanted_owner": owner}
+        if owner is None:
+            del values["wanted_owner"]
+        return connection.execute(statement, values).mappings().one_or_none()
+
+    def _changed(self, connection: Connection, row: RowMapping | None) -> Operation | None:
+        if row is None:
+            return None
+        operation = operation_of(row, self.now())
+        self.touch(connection, operation)
+        return operation
+
+    def touch(self, connection: Connection, operation: Operation) -> None:
+        """Say that the operation's card is out of date."""
+        channel = self._channels.get(operation.environment)
+        if channel is not None and not operation.seeded:
+            mark_dirty(connection, operation.card_key, channel, _priority(operation.status))
+
+    def steps(self, connection: Connection, operation_id: int) -> list[StoredStep]:
+        found = connection.execute(statements.STEPS, {"wanted_id": operation_id}).scalar()
+        return list(found or ())
+
+    def operations(self, connection: Connection, wanted: Filter) -> list[Operation]:
+        table = operations.c
+        statement = select(operations).order_by(table.id.desc()).limit(wanted.limit)
+        if wanted.statuses is not None:
+            statement = statement.where(table.status.in_(tuple(wanted.statuses)))
+        if wanted.kinds:
+            statement = statement.where(table.kind.in_(tuple(wanted.kinds)))
+        for column in ("environment", "service", "requester"):
+            if getattr(wanted, column):
+                statement = statement.where(table[column] == getattr(wanted, column))
+        now = self.now()
+        return [operation_of(row, now) for row in connection.execute(statement).mappings()]
+
+    def deployed(
+        self, connection: Connection, environment: str, service: str, *, limit: int, since: datetime | None = None
+    ) -> list[Operation]:
+        """What was put there with success, newest ending first."""
+        table = operations.c
+        statement = (
+            select(operations)
+            .where(table.environment == environment, table.service == service, table.status == Status.SUCCEEDED)
+            .where(table.kind.in_(DEPLOYING))
+            .order_by(table.ended_at.desc(), table.id.desc())
+            .limit(limit)
+        )
+        if since is not None:
+            statement = statement.where(table.ended_at >= since)
+        now = self.now()
+        return [operation_of(row, now) for row in connection.execute(statement).mappings()]
+
+    def overdue(self, connection: Connection, *, startable_before: datetime) -> list[int]:
+        """Requests whose approval time is over, and approved ones that could have started since before that moment."""
+        table = operations.c
+        late = or_(
+            and_(table.status == Status.PENDING, table.expires_at <= self.now()),
+            and_(table.status == Status.APPROVED, table.startable_since <= startable_before),
+        )
+        return list(connection.execute(select(table.id).where(late).order_by(table.id)).scalars())
+
+    def to_remind(self, connection: Connection, *, expiring_before: datetime) -> list[int]:
+        """Requests that soon expire and of which nobody has been reminded yet."""
+        table = operations.c
+        soon = and_(table.status == Status.PENDING, table.reminded_at.is_(None), table.expires_at <= expiring_before)
+        return list(connection.execute(select(table.id).where(soon).order_by(table.id)).scalars())
+
+    # ---- running them ------------------------------------------------------------------------------------------
+
+    def scene(self, connection: Connection) -> Scene:
+        """Everything that is approved, runs or is interrupted, in few columns."""
+        table = operations.c
+        statement = (
+            select(*(table[name] for name in _STANDING), table.steps)
+            .where(table.status.in_((Status.APPROVED, Status.RUNNING, Status.INTERRUPTED)))
+            .order_by(table.approved_at, table.id)
+        )
+        found = [_standing_of(row) for row in connection.execute(statement).mappings()]
+        by_id = {standing.id: standing for standing in found}
+        held = connection.execute(select(locks.c.resource, locks.c.operation_id)).all()
+        return Scene(
+            waiting=tuple(standing for standing in found if standing.status is Status.APPROVED),
+            running=tuple(standing for standing in found if standing.status is Status.RUNNING),
+            interrupted=tuple(standing for standing in found if standing.status is Status.INTERRUPTED),
+            holders={resource: by_id[holder] for resource, holder in held if holder in by_id},
+        )
+
+    def hold_back(self, connection: Connection, operation_id: int, why: str) -> Operation | None:
+        """Say what an approved operation waits for while the time until it must have started goes on."""
+        ours = and_(operations.c.id == operation_id, operations.c.startable_since.is_(None))
+        connection.execute(update(operations).where(ours).values(startable_since=self.now()))
+        return self.change(connection, operation_id, (Status.APPROVED,), waiting_for=why)
+
+    def queue_up(self, connection: Connection, operation_id: int, why: str) -> Operation | None:
+        """Say behind whom an approved operation stands; the time until it must have started does not run meanwhile."""
+        return self.change(connection, operation_id, (Status.APPROVED,), waiting_for=why, startable_since=None)
+
+    def renew_leases(self, connection: Connection, owner: str, until: datetime) -> None:
+        """Say that this executor is alive; no card shows that."""
+        mine = and_(operations.c.lease_owner == owner, operations.c.status == Status.RUNNING)
+        connection.execute(update(operations).where(mine).values(lease_until=until))
+
+    # ---- votes -------------------------------------------------------------------------------------------------
+
+    def votes(self, connection: Connection, operation_id: int) -> list[Vote]:
+        statement = select(votes).where(votes.c.operation_id == operation_id).order_by(votes.c.at, votes.c.person)
+        return [vote_of(row) for row in connection.execute(statement).mappings()]
+
+    def voted_on(self, connection: Connection, person: str) -> set[int]:
+        """The open requests on which that person has voted."""
+        statement = (
+            select(votes.c.operation_id)
+            .join(operations, operations.c.id == votes.c.operation_id)
+            .where(votes.c.person == person, operations.c.status == Status.PENDING)
+        )
+        return set(connection.execute(statement).scalars())
+
+    def add_vote(self, connection: Connection, vote: Vote) -> int:
+        """Write the vote (one a person; a second one breaks the constraint) and count the persons who approve."""
+        connection.execute(
+            votes.insert(),
+            {
+                "operation_id": vote.operation_id,
+                "person": vote.person,
+                "verdict": vote.verdict,
+                "digest": vote.digest,
+                "reason": vote.reason,
+                "at": vote.at,
+            },
+        )
+        counted = select(func.count()).where(
+            votes.c.operation_id == vote.operation_id, votes.c.verdict == Verdict.APPROVE
+        )
+        return int(connection.execute(counted).scalar_one())
+
+    # ---- events ------------------------------------------------------------------------------------------------
+
+    def record(
+        self,
+        connection: Connection,
+        name: str,
+        actor: str,
+        text: str,
+        *,
+        operation_id: int | None = None,
+        data: Json | None = None,
+        fold: str | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        """Append an event. Events of one `fold` on one day are one row that counts and shows the latest time."""
+        now = at or self.now()
+        values = {
+            "operation_id": operation_id,
+            "name": name,
+            "actor": actor,
+            "text": text,
+            "data": data or {},
+            "at": now,
+        }
+        if fold is None:
+            connection.execute(statements.RECORD, values)
+            return
+        insert = sqlite.insert(events).values(
+            **values, fold=f"{now:%Y-%m-%d}|{operation_id or ''}|{name}|{actor}|{fold}"
+        )
+        counted = {"count": events.c.count + 1, "at": insert.excluded.at, "text": insert.excluded.text}
+        connection.execute(insert.on_conflict_do_update(index_elements=["fold"], set_=counted))
+
+    def record_refusal(
+        self, connection: Connection, name: str, actor: str, refusal: Refused, operation_id: int | None
+    ) -> None:
+        """Append a refusal; those of one actor and rule fold."""
+        rule = refusal.rule or "input"
+        self.record(connection, name, actor, str(refusal), operation_id=operation_id, data={"rule": rule}, fold=rule)
+
+    def events(self, connection: Connection, operation_id: int | None, limit: int) -> list[Event]:
+        """Newest first."""
+        statement = select(events).order_by(events.c.id.desc()).limit(limit)
+        if operation_id is not None:
+            statement = statement.where(events.c.operation_id == operation_id)
+        return [event_of(row) for row in connection.execute(statement).mappings()]
+
+    # ---- locks -------------------------------------------------------------------------------------------------
+
+    def take_locks(self, connection: Connection, operation: Operation) -> bool:
+        """All of the operation's resources or none. False: somebody else holds one of them."""
+        taken: list[str] = []
+        for resource in sorted(set(operation.locks)):
+            wanted = {"resource": resource, "operation_id": operation.id, "since": self.now()}
+            if connection.execute(statements.TAKE_LOCK, wanted).first() is None:
+                connection.execute(delete(locks).where(locks.c.resource.in_(taken)))
+                return False
+            taken.append(resource)
+        return True
+
+    def release_locks(self, connection: Connection, operation_id: int) -> None:
+        connection.execute(statements.RELEASE_LOCKS, {"wanted_id": operation_id})
+
+    def locks(self, connection: Connection) -> list[Lock]:
+        return [Lock(**row) for row in connection.execute(select(locks).order_by(locks.c.resource)).mappings()]
+
+
+_STANDING = tuple(name for name in Standing.__dataclass_fields__ if name != "step")
+
+
+def _standing_of(row: RowMapping) -> Standing:
+    values = {name: row[name] for name in _STANDING}
+    step = next((step["name"] for step in reversed(row["steps"]) if step["state"] == "running"), "")
+    return Standing(**{**values, "status": Status(row["status"]), "locks": tuple(row["locks"])}, step=step)
+
+
+def _priority(status: Status) -> Priority:
+    match status:
+        case Status.PENDING:
+            return Priority.APPROVAL
+        case Status.APPROVED | Status.RUNNING:
+            return Priority.PROGRESS
+        case _:
+            return Priority.OUTCOME

@@ -1,0 +1,1 @@
+"""AWS on loopback: moto behind a guarded door, with a Run Command that really runs what it is sent."""

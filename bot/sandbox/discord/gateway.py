@@ -1,0 +1,410 @@
+"""The Gateway, version 10: sockets, sessions that outlive them, and the replay of what a cut socket missed.
+
+Source of the opcodes, close codes and limits: Discord's documentation, "Gateway" and "Gateway Close Event Codes".
+What is sent when is decided elsewhere; this room delivers to every session whose intents ask for it.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from bot.sandbox.cast import GUILD_ID
+from bot.sandbox.discord.compression import Plain, Squeeze, Unavailable, squeeze_for
+from bot.sandbox.discord.guild import BOT_ID, Guild, bot_user
+from bot.sandbox.discord.limits import Limits
+from bot.sandbox.ledger import Ledger
+
+Json = dict[str, Any]
+
+HEARTBEAT_MS = 41_250
+PAYLOAD_LIMIT = 4096
+SENDS, SENDS_S = 120, 60.0
+EVENTS_KEPT = 2_000
+SESSIONS_KEPT = 20
+
+GUILDS, GUILD_MEMBERS, GUILD_MESSAGES = 1 << 0, 1 << 1, 1 << 9
+PRIVILEGED = 1 << 1 | 1 << 8 | 1 << 15
+ALL_INTENTS = (1 << 26) - 1
+
+
+class Closed(Exception):
+    """The socket is to be closed with one of Discord's close codes."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Session:
+    """What a client identified as. `events` are those that a resume may ask for, with their sequence numbers."""
+
+    id: str
+    intents: int
+    shard: tuple[int, int]
+    seq: int = 0
+    events: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    socket: "Socket | None" = None
+    cut_at: float = 0.0
+    """When the last socket ended, on the monotonic clock."""
+
+    @property
+    def holds_guild(self) -> bool:
+        """Whether the server's events belong to this session's shard."""
+        number, count = self.shard
+        return (GUILD_ID >> 22) % count == number
+
+
+class Socket:
+    """One connection: texts go out in order through one writer, so that a shared compression stream stays whole."""
+
+    def __init__(self, ws: web.WebSocketResponse, request: web.Request, squeeze: Squeeze) -> None:
+        self._ws = ws
+        self._request = request
+        self._squeeze = squeeze
+        self._outbox: asyncio.Queue[str | Closed] = asyncio.Queue()
+        self._sends: deque[float] = deque(maxlen=SENDS)
+        self.session: Session | None = None
+
+    def send(self, text: str) -> None:
+        self._outbox.put_nowait(text)
+
+    def end(self, code: int, reason: str) -> None:
+        """Close after what was sent before."""
+        self._outbox.put_nowait(Closed(code, reason))
+
+    def cut(self) -> None:
+        """Reset the connection: no close frame."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def write(self) -> None:
+        """Send until the end."""
+        while True:
+            item = await self._outbox.get()
+            if isinstance(item, Closed):
+                await self._ws.close(code=item.code, message=item.reason.encode())
+                return
+            data = self._squeeze(item)
+            if isinstance(data, bytes):
+                await self._ws.send_bytes(data)
+            else:
+                await self._ws.send_str(data)
+
+    def count_send(self) -> None:
+        """Count one payload of the client.
+
+        Raises:
+            Closed: 4008, more than 120 in 60 seconds.
+        """
+        now = time.monotonic()
+        if len(self._sends) == SENDS and now - self._sends[0] < SENDS_S:
+            raise Closed(4008, "Rate limited.")
+        self._sends.append(now)
+
+
+class Gateway:
+    """The sessions, and the door at which sockets come in."""
+
+    def __init__(self, *, token: str, guild: Guild, limits: Limits, ledger: Ledger) -> None:
+        self._token = token
+        self._guild = guild
+        self._limits = limits
+        self._ledger = ledger
+        self._sessions: dict[str, Session] = {}
+        self._sockets: set[Socket] = set()
+        self.url = ""
+        """`ws://127.0.0.1:PORT/gateway`, known once the port is open."""
+
+    def connected(self) -> bool:
+        """Whether a session has a live socket."""
+        return any(session.socket is not None for session in self._sessions.values())
+
+    def dispatch(self, event: str, data: Json, *, intent: int = 0) -> None:
+        """Send an event to every session that asked for its kind; a session without a socket gets it when it resumes."""
+        if not self._sessions:
+            return
+        body = json.dumps(data, separators=(",", ":"))
+        for session in self._live():
+            if session.holds_guild and (not intent or session.intents & intent):
+                self._deliver(session, event, body)
+
+    def drop(self) -> None:
+        """Reset every connection; the sessions stay resumable."""
+        for socket in list(self._sockets):
+            self._detach(socket)
+            socket.cut()
+
+    def ask_to_reconnect(self) -> None:
+        """Opcode 7 to everybody."""
+        for socket in list(self._sockets):
+            socket.send(_packet(7, None))
+
+    def invalidate(self, *, resumable: bool) -> None:
+        """Opcode 9 to everybody; what is not resumable is forgotten."""
+        for socket in list(self._sockets):
+            if socket.session is not None and not resumable:
+                self._sessions.pop(socket.session.id, None)
+                socket.session.socket = None
+                socket.session = None
+            socket.send(_packet(9, resumable))
+
+    def close(self) -> None:
+        """Tell every client that this server goes away."""
+        for socket in list(self._sockets):
+            socket.end(1001, "going away")
+
+    # -- sockets ------------------------------------------------------------------------------------------------------
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """`GET /gateway`: one connection from HELLO to its end."""
+        ws = web.WebSocketResponse(timeout=1.0, autoping=True, compress=False, max_msg_size=2**20)
+        await ws.prepare(request)
+        try:
+            squeeze, refusal = squeeze_for(request.query.get("compress", "")), None
+        except Unavailable as error:
+            squeeze, refusal = Plain(), Closed(4000, str(error))
+        socket = Socket(ws, request, squeeze)
+        self._sockets.add(socket)
+        writer = asyncio.create_task(socket.write())
+        writer.add_done_callback(_ended)
+        try:
+            if refusal is not None:
+                raise refusal
+            _check_query(request)
+            socket.send(_packet(10, {"heartbeat_interval": HEARTBEAT_MS, "_trace": []}))
+            await self._converse(socket, ws)
+        except Closed as closed:
+            socket.end(closed.code, closed.reason)
+            await asyncio.wait({writer}, timeout=2.0)
+        finally:
+            self._gone(socket, ws.close_code)
+            writer.cancel()
+        return ws
+
+    async def _converse(self, socket: Socket, ws: web.WebSocketResponse) -> None:
+        """Answer until the client goes, or is silent for longer than one and a half heartbeats."""
+        while True:
+            try:
+                message = await ws.receive(timeout=HEARTBEAT_MS / 1000 * 1.5)
+            except TimeoutError:
+                raise Closed(4009, "Session timed out.") from None
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                return
+            if len(message.data) > PAYLOAD_LIMIT:
+                raise Closed(4002, "Error while decoding payload.")
+            socket.count_send()
+            self._take(socket, _parsed(message.data))
+
+    def _take(self, socket: Socket, packet: Json) -> None:
+        match packet.get("op"):
+            case 1:
+                self._heartbeat(socket, packet.get("d"))
+            case 2:
+                if socket.session is not None:
+                    raise Closed(4005, "Already authenticated.")
+                self._identify(socket, _object(packet))
+            case 6:
+                self._resume(socket, _object(packet))
+            case 3 | 4 | 8 | 31 if socket.session is None:
+                raise Closed(4003, "Not authenticated.")
+            case 3 | 4 | 31:
+                _object(packet)
+            case 8:
+                self._chunk(socket.session, _object(packet))
+            case _:
+                raise Closed(4001, "Unknown opcode.")
+
+    def _heartbeat(self, socket: Socket, seq: object) -> None:
+        """Acknowledge; what the client has seen needs not be kept."""
+        if socket.session is not None and isinstance(seq, int):
+            events = socket.session.events
+            while events and events[0][0] <= seq:
+                events.popleft()
+        socket.send(_packet(11, None))
+
+    def _identify(self, socket: Socket, data: Json) -> None:
+        self._check_token(data)
+        intents = data.get("intents")
+        if isinstance(intents, bool) or not isinstance(intents, int) or not 0 <= intents <= ALL_INTENTS:
+            raise Closed(4013, "Invalid intent(s).")
+        if intents & PRIVILEGED:
+            raise Closed(4014, "Disallowed intent(s).")
+        session = Session(secrets.token_hex(16), intents, _shard(data.get("shard")))
+        self._sessions[session.id] = session
+        self._forget_old()
+        self._attach(session, socket)
+        self._deliver(session, "READY", json.dumps(self._ready(session)))
+        if intents & GUILDS and session.holds_guild:
+            self._deliver(session, "GUILD_CREATE", json.dumps(self._guild.created(with_members=False)))
+        self._ledger.publish("gateway.connected", {"session": session.id, "resumed": False})
+
+    def _resume(self, socket: Socket, data: Json) -> None:
+        """Replay what was missed, or say that the session is gone (opcode 9)."""
+        self._check_token(data)
+        session = self._sessions.get(str(data.get("session_id")))
+        seq = data.get("seq")
+        oldest = session.events[0][0] if session and session.events else None
+        if session is None or session not in self._live() or not isinstance(seq, int) or isinstance(seq, bool):
+            socket.send(_packet(9, False))
+            return
+        if seq > session.seq or seq < 0:
+            raise Closed(4007, "Invalid seq.")
+        if seq < session.seq and (oldest is None or oldest > seq + 1):
+            self._sessions.pop(session.id)
+            socket.send(_packet(9, False))
+            return
+        if session.socket is not None:
+            session.socket.end(4000, "The session was resumed elsewhere.")
+            self._detach(session.socket)
+        self._attach(session, socket)
+        for number, text in session.events:
+            if number > seq:
+                socket.send(text)
+        self._deliver(session, "RESUMED", json.dumps({"_trace": []}))
+        self._ledger.publish("gateway.connected", {"session": session.id, "resumed": True})
+
+    def _check_token(self, data: Json) -> None:
+        token = data.get("token")
+        given = token.removeprefix("Bot ") if isinstance(token, str) else ""
+        if not secrets.compare_digest(given.encode("utf-8", "replace"), self._token.encode()):
+            raise Closed(4004, "Authentication failed.")
+
+    def _ready(self, session: Session) -> Json:
+        return {
+            "v": 10,
+            "user": bot_user() | {"verified": True, "mfa_enabled": True, "email": None},
+            "user_settings": {},
+            "relationships": [],
+            "private_channels": [],
+            "presences": [],
+            "guilds": [{"id": str(GUILD_ID), "unavailable": True}] if session.holds_guild else [],
+            "guild_join_requests": [],
+            "session_id": session.id,
+            "session_type": "normal",
+            "resume_gateway_url": self.url,
+            "shard": list(session.shard),
+            "application": {"id": str(BOT_ID), "flags": 0, "flags_new": "0"},
+            "_trace": [],
+        }
+
+    def _chunk(self, session: Session | None, data: Json) -> None:
+        """Opcode 8: members by id or by the beginning of their name."""
+        if session is None:
+            return
+        wanted = data.get("user_ids") or []
+        wanted = {str(one) for one in (wanted if isinstance(wanted, list) else [wanted])}
+        query = str(data.get("query") or "").lower()
+        everybody = self._guild.members()
+        if wanted:
+            found = [one for one in everybody if one["user"]["id"] in wanted]
+        else:
+            found = [one for one in everybody if one["user"]["username"].lower().startswith(query)]
+        there = {one["user"]["id"] for one in found}
+        chunk: Json = {
+            "guild_id": str(data.get("guild_id"))[:20],
+            "members": found,
+            "chunk_index": 0,
+            "chunk_count": 1,
+            "not_found": sorted(wanted - there),
+        }
+        if data.get("nonce") is not None:
+            chunk["nonce"] = str(data["nonce"])[:32]
+        self._deliver(session, "GUILD_MEMBERS_CHUNK", json.dumps(chunk))
+
+    # -- sessions -----------------------------------------------------------------------------------------------------
+
+    def _live(self) -> list[Session]:
+        """The sessions that are connected or can still be resumed."""
+        now = time.monotonic()
+        for session in list(self._sessions.values()):
+            if session.socket is None and now - session.cut_at > self._limits.resume_s:
+                del self._sessions[session.id]
+        return list(self._sessions.values())
+
+    def _forget_old(self) -> None:
+        """A client in a crash loop leaves a session behind at each start; the oldest without a socket go."""
+        left = [session for session in self._sessions.values() if session.socket is None]
+        for session in left[: max(0, len(self._sessions) - SESSIONS_KEPT)]:
+            del self._sessions[session.id]
+
+    def _deliver(self, session: Session, event: str, body: str) -> None:
+        session.seq += 1
+        text = f'{{"t":"{event}","s":{session.seq},"op":0,"d":{body}}}'
+        session.events.append((session.seq, text))
+        if session.socket is not None:
+            session.socket.send(text)
+
+    def _attach(self, session: Session, socket: Socket) -> None:
+        session.socket, socket.session = socket, session
+
+    def _detach(self, socket: Socket) -> None:
+        session, socket.session = socket.session, None
+        if session is not None and session.socket is socket:
+            session.socket, session.cut_at = None, time.monotonic()
+            self._ledger.publish("gateway.closed", {"session": session.id})
+
+    def _gone(self, socket: Socket, code: int | None) -> None:
+        """A client that closes with 1000 or 1001 ends its session; any other end leaves it resumable."""
+        self._sockets.discard(socket)
+        session = socket.session
+        self._detach(socket)
+        if session is not None and code in (1000, 1001):
+            self._sessions.pop(session.id, None)
+
+
+def _ended(writer: asyncio.Task[None]) -> None:
+    """Take note of how a writer ended: a socket that broke under it is nothing to report."""
+    if not writer.cancelled():
+        error = writer.exception()
+        if error is not None and not isinstance(error, ConnectionError | RuntimeError):
+            raise error
+
+
+def _packet(op: int, data: object) -> str:
+    return json.dumps({"op": op, "d": data, "s": None, "t": None})
+
+
+def _parsed(data: str | bytes) -> Json:
+    try:
+        packet = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Closed(4002, "Error while decoding payload.") from None
+    if not isinstance(packet, dict):
+        raise Closed(4002, "Error while decoding payload.")
+    return packet
+
+
+def _object(packet: Json) -> Json:
+    data = packet.get("d")
+    if not isinstance(data, dict):
+        raise Closed(4002, "Error while decoding payload.")
+    return data
+
+
+def _shard(raw: object) -> tuple[int, int]:
+    """Shard number and count.
+
+    Raises:
+        Closed: 4010, they make no sense.
+    """
+    if raw is None:
+        return 0, 1
+    match raw:
+        case [int(number), int(count)] if 0 <= number < count <= 1000:
+            return number, count
+    raise Closed(4010, "Invalid shard.")
+
+
+def _check_query(request: web.Request) -> None:
+    if request.query.get("v", "10") != "10":
+        raise Closed(4012, "Invalid API version.")
+    if request.query.get("encoding", "json") != "json":
+        raise Closed(4002, "Only the encoding json is spoken here.")

@@ -1,0 +1,240 @@
+"""The Discord part of the world: puts its rooms together on one port, and is the face that the control API sees."""
+
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from bot.sandbox import cast
+from bot.sandbox.clock import Clock
+from bot.sandbox.discord.acts import Acts
+from bot.sandbox.discord.announcements import Announcements
+from bot.sandbox.discord.commands import Commands
+from bot.sandbox.discord.errors import fault_answer
+from bot.sandbox.discord.gateway import Gateway
+from bot.sandbox.discord.guild import Guild
+from bot.sandbox.discord.interactions import Interactions
+from bot.sandbox.discord.limits import Buckets, Limits
+from bot.sandbox.discord.media import CDN, REQUEST_LIMIT, Media
+from bot.sandbox.discord.messages import Messages
+from bot.sandbox.discord.picker import Picker
+from bot.sandbox.discord.rest import API, Door, Route, refused, unknown
+from bot.sandbox.discord.routes_channels import ChannelRoutes
+from bot.sandbox.discord.routes_commands import CommandRoutes
+from bot.sandbox.discord.routes_guild import GuildRoutes
+from bot.sandbox.discord.routes_interactions import InteractionRoutes
+from bot.sandbox.discord.routes_threads import ThreadRoutes
+from bot.sandbox.discord.snowflakes import Snowflakes, parsed
+from bot.sandbox.discord.store import Store
+from bot.sandbox.discord.threads import Threads
+from bot.sandbox.discord.views import Views
+from bot.sandbox.faults import Faults
+from bot.sandbox.ledger import Ledger
+from bot.sandbox.wire import Guard, Missing, Rejected, fault_middleware, guard_middleware, ledger_middleware, listen
+
+Json = dict[str, Any]
+
+PART = "discord"
+NEWEST_SHOWN = 100
+
+
+class DiscordPart:
+    """Discord on one loopback port: REST, gateway and files; and the acts and views of the control API.
+
+    Deadlines run in real time, whatever the world's clock does: three seconds are three seconds to a client.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        ledger: Ledger,
+        faults: Faults,
+        guard: Guard,
+        home: Path,
+        token: str,
+        limits: Limits = Limits(),
+    ) -> None:
+        self.limits = limits
+        self._clock = clock
+        self._ledger = ledger
+        self._faults = faults
+        self._guard = guard
+        self._token = token
+        home.mkdir(parents=True, exist_ok=True)
+        self._store = Store(home / "discord.sqlite")
+        self._runner: web.AppRunner | None = None
+        self.api_url = ""
+        self.gateway_url = ""
+        self._compose(home)
+
+    def _compose(self, home: Path) -> None:
+        store, limits = self._store, self.limits
+        ids = Snowflakes(floor=store.newest_id())
+        self._server = Guild(store)
+        self._media = Media(home / "attachments", ids=ids)
+        self._buckets = Buckets(limits)
+        self._gateway = Gateway(token=self._token, guild=self._server, limits=limits, ledger=self._ledger)
+        self._told = Announcements(gateway=self._gateway, guild=self._server, ledger=self._ledger)
+        self._messages = Messages(
+            store=store,
+            guild=self._server,
+            media=self._media,
+            ids=ids,
+            buckets=self._buckets,
+            limits=limits,
+            listener=self._told,
+        )
+        self._commands = Commands(store=store, ids=ids)
+        self._picker = Picker(guild=self._server, registered=self._commands, messages=self._messages, media=self._media)
+        self._views = self._told.views = Views(
+            guild=self._server, messages=self._messages, registered=self._commands, picker=self._picker
+        )
+        self._interactions = Interactions(
+            guild=self._server, messages=self._messages, ids=ids, limits=limits, out=self._told
+        )
+        self._threads = Threads(store=store, guild=self._server, messages=self._messages, ids=ids, told=self._told)
+        self._acts = Acts(guild=self._server, picker=self._picker, interactions=self._interactions)
+
+    async def start(self) -> None:
+        """Open the port."""
+        app = web.Application(
+            middlewares=[
+                ledger_middleware(PART, self._ledger, _caller),
+                guard_middleware(self._guard),
+                fault_middleware(PART, self._faults, fault_answer),
+            ],
+            client_max_size=REQUEST_LIMIT,
+        )
+        Door(token=self._token, buckets=self._buckets).add(app, self._routes())
+        app.router.add_get(f"{CDN}/{{place}}/{{id}}/{{name}}", self._file)
+        app.router.add_get("/gateway", self._gateway.serve)
+        app.router.add_get("/gateway/", self._gateway.serve)
+        app.router.add_route("*", "/{rest:.*}", unknown)
+        self._runner, port = await listen(app)
+        origin = f"http://127.0.0.1:{port}"
+        self.api_url, self.gateway_url = origin + API, f"ws://127.0.0.1:{port}/gateway"
+        self._media.origin, self._gateway.url = origin, self.gateway_url
+        self._store.move(origin)
+
+    async def close(self) -> None:
+        """Tell the clients, and close the port and the store."""
+        self._gateway.close()
+        self._interactions.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._store.close()
+
+    def _routes(self) -> list[Route]:
+        told, limits = self._told, self.limits
+        return [
+            *GuildRoutes(guild=self._server, gateway=self._gateway, limits=limits).routes(),
+            *ChannelRoutes(
+                guild=self._server,
+                store=self._store,
+                messages=self._messages,
+                threads=self._threads,
+                told=told,
+                limits=limits,
+            ).routes(),
+            *ThreadRoutes(guild=self._server, messages=self._messages, threads=self._threads, limits=limits).routes(),
+            *CommandRoutes(registered=self._commands, told=told, limits=limits).routes(),
+            *InteractionRoutes(interactions=self._interactions, messages=self._messages, limits=limits).routes(),
+        ]
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        return await refused(self._media.serve, request)
+
+    # -- acts ---------------------------------------------------------------------------------------------------------
+
+    async def command(self, body: Json) -> Json:
+        """`POST /commands`."""
+        return {"interaction": str(self._acts.command(body).id)}
+
+    async def autocomplete(self, body: Json) -> Json:
+        """`POST /autocomplete`."""
+        return {"interaction": str(self._acts.autocomplete(body).id)}
+
+    async def component(self, body: Json) -> Json:
+        """`POST /components`."""
+        return {"interaction": str(self._acts.component(body).id)}
+
+    async def modal(self, body: Json) -> Json:
+        """`POST /modals`."""
+        return {"interaction": str(self._acts.modal(body).id)}
+
+    def set_roles(self, name: str, roles: list[str]) -> Json:
+        """Give a member exactly these roles.
+
+        Raises:
+            Missing: there is no such member.
+            Rejected: a role is unknown.
+        """
+        user = self._server.person(name)
+        if user is None:
+            raise Missing(f"There is no member {name[:100]!r}.")
+        for role in roles:
+            if role not in cast.ROLES:
+                raise Rejected(f"There is no role {role[:100]!r}; there are: {', '.join(cast.ROLES)}.")
+        self._server.set_roles(user, tuple(dict.fromkeys(roles)))
+        self._told.member(user)
+        return {"id": str(user), "name": self._server.name_of(user), "roles": list(self._server.role_names(user))}
+
+    async def drop_gateway(self) -> None:
+        """Cut every gateway socket without a word; the sessions can be resumed."""
+        self._gateway.drop()
+
+    async def reconnect_gateway(self) -> None:
+        """Ask every client to connect anew and resume (opcode 7)."""
+        self._gateway.ask_to_reconnect()
+
+    async def invalidate_gateway(self, *, resumable: bool) -> None:
+        """Tell every client that its session is invalid (opcode 9)."""
+        self._gateway.invalidate(resumable=resumable)
+
+    # -- views --------------------------------------------------------------------------------------------------------
+
+    def bot_connected(self) -> bool:
+        return self._gateway.connected()
+
+    def interaction(self, number: str) -> Json:
+        """`GET /interactions/{id}`.
+
+        Raises:
+            Missing: there is none, or it is long ago.
+        """
+        interaction = self._interactions.get(parsed(number))
+        if interaction is None:
+            raise Missing(f"There is no interaction {number[:40]!r}.")
+        return self._views.interaction(interaction)
+
+    def messages(
+        self, *, channel: str, after: str | None = None, user: str | None = None, limit: int = NEWEST_SHOWN
+    ) -> Json:
+        """`GET /messages`: the first ones after an id, or else the newest; oldest first.
+
+        Raises:
+            Missing: the channel or the member does not exist.
+            Rejected: `after` is no id.
+        """
+        place = self._server.place(channel.removeprefix("#"))
+        if place is None:
+            raise Missing(f"There is no channel or thread {channel[:100]!r}.")
+        viewer = None if user is None else self._server.person(user)
+        if user is not None and viewer is None:
+            raise Missing(f"There is no member {user[:100]!r}.")
+        mark = None if after in (None, "") else parsed(after)
+        if after and mark is None:
+            raise Rejected(f"after must be a message's id, not {after[:40]!r}.")
+        found = self._store.page(place, after=mark, viewer=viewer, limit=limit, oldest=mark is not None)
+        if mark is None:
+            found.reverse()
+        return {"messages": [self._views.message(message) for message in found]}
+
+    def guild_state(self) -> Json:
+        """The server, its channels, members and commands, for `GET /state`."""
+        return self._views.guild()
+
+
+def _caller(request: web.Request) -> str:
+    return "demo" if request.path.startswith(CDN) else "bot"

@@ -1,0 +1,391 @@
+"""The composition of the world: opens its parts in order, side by side where they do not need each other, and closes
+them in reverse. It wires and waits; what a part is or does is written at the part.
+
+The page's port is served before this begins (see `__main__`), so that a visitor watches the parts come up.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from bot.sandbox import cast
+from bot.sandbox.aws.part import AwsPart
+from bot.sandbox.baseline import Baseline
+from bot.sandbox.bodies import FaultBody
+from bot.sandbox.botconfig import (
+    COMPONENTS,
+    DEPLOYED,
+    ENVIRONMENTS,
+    ConfigFile,
+    Document,
+    Endpoints,
+    Secrets,
+    compose,
+    environment,
+)
+from bot.sandbox.clock import Clock
+from bot.sandbox.discord.part import DiscordPart
+from bot.sandbox.faults import Fault, Faults
+from bot.sandbox.github.part import GithubPart
+from bot.sandbox.host.part import HostPart
+from bot.sandbox.images import BuildFailed, BuildOrder, ImageStore
+from bot.sandbox.ledger import Ledger
+from bot.sandbox.parts import ABSENT, Kind, NotUp, Part, PartFailed
+from bot.sandbox.supervisor import State, Supervisor
+from bot.sandbox.wire import Guard, Rejected
+
+T = TypeVar("T")
+WATCH_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the world is started with. `source` is the checkout that the sample repository is seeded from."""
+
+    home: Path
+    source: Path
+    speed: float = 1.0
+    with_bot: bool = True
+    engine: str | None = None
+
+
+class World:
+    """The parts, what they share, and what the control API asks of the whole."""
+
+    WIRED = ("discord", "github", "aws")
+    """The parts that keep a request list and know faults."""
+
+    def __init__(self, *, options: Options, announce: Callable[[str], None]) -> None:
+        self.options = options
+        self.clock = Clock(options.speed)
+        self.ledger = Ledger()
+        self.faults = Faults()
+        self.guard = Guard()
+        self.config = ConfigFile(options.home / "quarterdeck.toml")
+        self.port = 0
+        self._announce = announce
+        self._stack = AsyncExitStack()
+        self._parts: dict[str, Part] = {}
+        self._discord: DiscordPart | None = None
+        self._github: GithubPart | None = None
+        self._aws: AwsPart | None = None
+        self._host: HostPart | None = None
+        self._images: ImageStore | None = None
+        self._bot: Supervisor | None = None
+        self._secrets = Secrets(cast.new_discord_token(), f"ghs_{token_urlsafe(27)}", ("", ""))
+        self._dropping: set[asyncio.Task[None]] = set()
+        self._prepared = False
+
+    # -- the parts, for those who need one ----------------------------------------------------------------------------
+
+    @property
+    def discord(self) -> DiscordPart:
+        return _up(self._discord, "Discord")
+
+    @property
+    def github(self) -> GithubPart:
+        return _up(self._github, "GitHub")
+
+    @property
+    def aws(self) -> AwsPart:
+        return _up(self._aws, "AWS")
+
+    @property
+    def host(self) -> HostPart:
+        return _up(self._host, "host")
+
+    @property
+    def bot(self) -> Supervisor:
+        return _up(self._bot, "bot")
+
+    # -- opening and closing ------------------------------------------------------------------------------------------
+
+    def serve_at(self, port: int) -> None:
+        """Take note of the page's port: its origin is the only one that any port of the world accepts."""
+        self.port = port
+        self.guard.origins = frozenset({f"http://127.0.0.1:{port}", f"http://localhost:{port}"})
+        self._tell(Part("page", "real", self.page_url, "this page and the control API"))
+
+    @property
+    def page_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def open(self) -> None:
+        """Bring everything up; returns when the world is ready.
+
+        Raises:
+            PartFailed: a part could not be started; `close()` ends what was started.
+        """
+        for name, detail in ABSENT.items():
+            self._tell(Part(name, "absent", detail=detail))
+        for name in ("discord", "github", "host", "aws"):
+            self._tell(Part(name, "fake"))
+        await _together(self._open_discord(), self._open_github(), self._open_machines())
+        baseline = self._open_baseline()
+        await _bordered("baseline", baseline.prepare())
+        await _together(self._open_bot(), _bordered("baseline", baseline.roll_out()))
+        self._tell_host()
+        self._prepared = True
+        await self._bot_connected()
+        self.ledger.publish("ready", {"ready": self.ready})
+
+    async def close(self) -> None:
+        """End everything, the newest first."""
+        for dropping in self._dropping:
+            dropping.cancel()
+        await self._stack.aclose()
+
+    async def _open_discord(self) -> None:
+        part = DiscordPart(**self._shared(), home=self._folder("discord"), token=self._secrets.discord_token)
+        await self._start("discord", part)
+        self._discord = part
+        self._tell(Part("discord", "fake", part.api_url, f"gateway {part.gateway_url}"))
+
+    async def _open_github(self) -> None:
+        part = GithubPart(
+            **self._shared(),
+            home=self._folder("github"),
+            token=self._secrets.github_token,
+            source=self.options.source,
+            build=self._build,
+        )
+        await self._start("github", part)
+        self._github = part
+        self._tell(Part("github", "fake", part.api_url, f"{cast.GITHUB_REPOSITORY}, in {part.repository_path}"))
+
+    async def _open_machines(self) -> None:
+        """The host first: the AWS part runs its commands there."""
+        host = HostPart(
+            **self._shared(), home=self.options.home, source=self.options.source, engine=self.options.engine
+        )
+        await self._start("host", host)
+        self._host = host
+        self._tell_host()
+        aws = AwsPart(**self._shared(), home=self.options.home, host=host, source=self.options.source)
+        await self._start("aws", aws)
+        self._aws = aws
+        detail = f"moto, account {cast.AWS_ACCOUNT}, {cast.AWS_REGION}"
+        self._tell(Part("aws", "fake", aws.endpoint_url, detail, aws.pid))
+
+    def _open_baseline(self) -> Baseline:
+        self._images = ImageStore(
+            directory=self._folder("images"),
+            repository=self.github.repository_path,
+            components=COMPONENTS,
+            register=self.aws.register_image,
+        )
+        return Baseline(
+            home=self.options.home,
+            repository=self.github.repository_path,
+            images=self._images,
+            aws=self.aws,
+            host=self.host,
+            announce=self._announce,
+        )
+
+    async def _open_bot(self) -> None:
+        """Write what the bot is started with, and start it unless the world was asked not to."""
+        self._folder("state")
+        self.config.write(compose(self._endpoints(), home=self.options.home))
+        secrets = replace(self._secrets, aws_key=self.aws.bot_key)
+        self._bot = Supervisor(
+            arguments=(sys.executable, "-m", "bot", "run", "--config", str(self.config.path)),
+            environ=environment(secrets, page_url=self.page_url),
+            folder=self.options.source,
+            log=self.options.home / "bot.log",
+            ledger=self.ledger,
+        )
+        self._stack.push_async_callback(self._bot.close)
+        if self.options.with_bot:
+            await self._bot.start()
+
+    def _endpoints(self) -> Endpoints:
+        return Endpoints(
+            discord_api=self.discord.api_url,
+            discord_gateway=self.discord.gateway_url,
+            github_api=self.github.api_url,
+            aws=self.aws.endpoint_url,
+            instances={name: self.host.instance_id(name) for name in ENVIRONMENTS},
+            service_urls={name: self.host.url(name, DEPLOYED) for name in ENVIRONMENTS},
+        )
+
+    async def _build(self, order: BuildOrder) -> str:
+        """What the runner of GitHub's part calls; runs exist only once everything is open."""
+        if self._images is None:
+            raise BuildFailed("the image registry is still starting")
+        return await self._images.build(order)
+
+    async def _bot_connected(self) -> None:
+        """Wait until the bot is in the gateway with its commands; a bot that gave up is said once and waited for on."""
+        said = False
+        while not self.ready:
+            if self.bot.state is State.GIVEN_UP and not said:
+                self._announce(f"bot gave up: {self.bot.detail}")
+                said = True
+            await asyncio.sleep(WATCH_S)
+        self._announce("bot connected" if self.options.with_bot else "bot left out, as asked")
+
+    async def _start(self, name: str, part: "_Startable") -> None:
+        """Start a part; its end is arranged before, since a part that fails half-way may have opened something."""
+        self._stack.push_async_callback(part.close)
+        await _bordered(name, part.start())
+        self._announce(f"{name} ready")
+
+    def _shared(self) -> dict[str, Any]:
+        return {"clock": self.clock, "ledger": self.ledger, "faults": self.faults, "guard": self.guard}
+
+    def _folder(self, name: str) -> Path:
+        folder = self.options.home / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    # -- views and levers of the whole --------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Everything is up, both environments run their versions, and the bot is connected with its commands."""
+        if not self._prepared:
+            return False
+        return not self.options.with_bot or (
+            self.discord.bot_connected() and bool(self.discord.guild_state()["commands"])
+        )
+
+    def state(self) -> Document:
+        """`GET /state`; the guild is empty while Discord's part starts."""
+        guild = (
+            self._discord.guild_state()
+            if self._discord
+            else {"guild": {}, "channels": [], "members": [], "commands": []}
+        )
+        return {
+            "ready": self.ready,
+            **guild,
+            "parts": [asdict(part) for part in (self._bot_part(), *self._parts.values())],
+            "services": self._services(),
+            "world": {"home": str(self.options.home), "port": self.port, "pid": os.getpid(), "speed": self.clock.speed},
+            "event": self.ledger.last_event,
+        }
+
+    def attachments_origin(self) -> str:
+        """Where Discord's part serves attachments from; empty while it starts."""
+        if self._discord is None:
+            return ""
+        address = urlsplit(self._discord.api_url)
+        return f"{address.scheme}://{address.netloc}"
+
+    def add_fault(self, wanted: FaultBody) -> Fault:
+        """Switch a fault on. `drop_gateway` cuts the gateway as often as `times` says, else once, or again for `for_s`.
+
+        Raises:
+            ValueError: `match` is no regular expression.
+            Rejected: only Discord has a gateway.
+        """
+        if wanted.kind != "drop_gateway":
+            return self.faults.add(**wanted.model_dump())
+        if wanted.part != "discord":
+            raise Rejected("drop_gateway is a fault of the part discord only.")
+        once = wanted.times is None and wanted.for_s is None
+        fault = self.faults.add(**wanted.model_dump() | ({"times": 1} if once else {}))
+        dropping = asyncio.create_task(self._keep_dropping(fault), name="drop_gateway")
+        self._dropping.add(dropping)
+        dropping.add_done_callback(self._dropping.discard)
+        return fault
+
+    async def _keep_dropping(self, fault: Fault) -> None:
+        while fault in self.faults.active():
+            if self.discord.bot_connected():
+                await self.discord.drop_gateway()
+                fault.hits += 1
+            await asyncio.sleep(WATCH_S)
+
+    def change_config(self, *, toml: str | None, patch: Document | None) -> Document:
+        """Rewrite the bot's file and have the bot read it again, if it runs.
+
+        Raises:
+            Rejected: not exactly one of the two was given, or the patch cannot be merged.
+        """
+        if (toml is None) == (patch is None):
+            raise Rejected("Send either toml, a whole file, or patch, an object to merge into it.")
+        if toml is not None:
+            self.bot  # noqa: B018 - refuses while the world has not written its own file yet
+            self.config.write_text(toml)
+        elif patch is not None:
+            self.config.patch(patch)
+        running = self.bot.state is State.RUNNING
+        if running:
+            self.bot.reload()
+        return {"path": str(self.config.path), "reloaded": running}
+
+    def _services(self) -> list[Document]:
+        if self._host is None:
+            return []
+        return [
+            {"service": DEPLOYED, "environment": name, "url": self._host.url(name, DEPLOYED)} for name in ENVIRONMENTS
+        ]
+
+    def _bot_part(self) -> Part:
+        """The bot's line is asked for, not told: its process comes and goes."""
+        if self._bot is None:
+            return Part("bot", "real")
+        told = self._bot.describe()
+        detail = f"{told['state']}: {told['detail']}" if told["detail"] else str(told["state"])
+        if not self.options.with_bot and self._bot.pid is None:
+            return Part("bot", "absent", detail="left out (--no-bot); start it with POST /control/v1/bot")
+        return Part("bot", "real", detail=detail, pid=self._bot.pid)
+
+    def _tell_host(self) -> None:
+        urls = ", ".join(f"{s['service']} {s['environment']} {s['url']}" for s in self._services())
+        kind: Kind = "real" if self.options.engine else "fake"
+        engine = (
+            self.options.engine or "stand-in: processes on this machine; ENGINE=podman or docker brings a real engine"
+        )
+        self._tell(Part("host", kind, str(self._services()[0]["url"]), f"{urls} ({engine})"))
+
+    def _tell(self, part: Part) -> None:
+        self._parts[part.name] = part
+        self.ledger.publish("part", asdict(part))
+
+
+class _Startable(Protocol):
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def _up(part: T | None, name: str) -> T:
+    if part is None:
+        raise NotUp(f"The {name} part is still starting: wait until GET /state says ready.")
+    return part
+
+
+async def _bordered(name: str, opening: Coroutine[Any, Any, None]) -> None:
+    """The border of the world's start: whatever a part cannot do becomes one sentence that names the part.
+
+    Raises:
+        PartFailed: instead of any other exception.
+    """
+    try:
+        await opening
+    except Exception as error:
+        raise PartFailed(name, error) from error
+
+
+async def _together(*opening: Coroutine[Any, Any, None]) -> None:
+    """Run them side by side; the first failure ends the others and is raised as itself.
+
+    Raises:
+        PartFailed: from one of them.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in opening:
+                group.create_task(one)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None

@@ -1,0 +1,326 @@
+"""The board: the only place that posts or edits channel messages. It keeps every card equal to the rows it shows.
+
+Truth is in the table `cards`: a card is dirty while `wanted` is ahead of `shown`. The board takes the most urgent dirty
+card of each channel, draws the newest rows, posts or edits, and notes what is shown. A crash, an outage or a rate
+limit delays a card and never loses or doubles one: a post's nonce is saved before the post, and after two minutes of
+doubt the channel is searched before anything is posted again. One attempt a request; trying again is decided here.
+"""
+
+import asyncio
+import logging
+import random
+import secrets
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import aiohttp
+import discord
+
+from bot.db.cards import Priority
+from bot.errors import Unavailable
+from bot.metrics import Metrics
+from bot.ui.board_store import BoardStore, CardRow, utc_now
+from bot.ui.buckets import Buckets, NotTaken
+from bot.ui.renderings import AUDITED, Rendering, Renderings
+
+POLL_S = 1.0
+"""How often rows are looked at when nobody woke the board (another process may have written them)."""
+PROGRESS_PAUSE = timedelta(seconds=2)
+DOUBT = timedelta(minutes=2)
+"""So long Discord surely remembers a nonce (it does so for minutes only)."""
+SEARCHED_MESSAGES = 50
+AT_ONCE = 3
+"""Requests in flight in one channel, each for another card."""
+REQUEST_TIMEOUT_S = 15.0
+LONGEST_PAUSE_S = 15.0
+REFUSED_PAUSE_S = 60.0
+"""After an answer that only a person can mend (no permission, no such channel)."""
+AUDIT_LINES = 10
+UNKNOWN_MESSAGE = 10008
+"""Discord's error code (topics/opcodes-and-status-codes)."""
+
+_log = logging.getLogger(__name__)
+
+
+class Channels(Protocol):
+    """The part of discord.py's client that the board uses."""
+
+    def get_partial_messageable(self, id: int, *, guild_id: int | None = None) -> discord.PartialMessageable: ...  # noqa: A002
+
+    @property
+    def logged_in(self) -> asyncio.Event: ...
+
+    def is_closed(self) -> bool: ...
+
+    @property
+    def user(self) -> discord.ClientUser | None: ...
+
+
+class Board:
+    """The reconciler of all channels."""
+
+    def __init__(
+        self, *, store: BoardStore, renderings: Renderings, channels: Channels, buckets: Buckets,
+        audit_channel: int, metrics: Metrics,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self.renderings = renderings
+        self._channels = channels
+        self._buckets = buckets
+        self._audit_channel = audit_channel
+        self._metrics = metrics
+        self._woken = asyncio.Event()
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._watchers: dict[str, list[asyncio.Future[CardRow]]] = {}
+        self._loop: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Keep the channels equal to the rows from now on."""
+        await self._store.open_audit()
+        self._loop = asyncio.create_task(self._run(), name="board")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still looks after the channels."""
+        return self._loop is not None and not self._loop.done()
+
+    async def close(self) -> None:
+        """Stop; what is not shown yet is shown after the next start."""
+        tasks = [task for task in (self._loop, *self._busy.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self, *_: object) -> None:
+        """Something changed: look now."""
+        self._woken.set()
+
+    async def standing(self, key: str, *, within_s: float) -> CardRow | None:
+        """The card's row once it stands in its channel; None when it does not within that time."""
+        watcher: asyncio.Future[CardRow] = asyncio.get_running_loop().create_future()
+        watchers = self._watchers.setdefault(key, [])
+        watchers.append(watcher)
+        try:
+            row = await self._store.get(key)
+            if row is not None and row.message_id is not None:
+                return row
+            return await asyncio.wait_for(watcher, within_s)
+        except TimeoutError:
+            return None
+        finally:
+            watchers.remove(watcher)
+            if not watchers:
+                self._watchers.pop(key, None)
+
+    # ---- the loop ----------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        await self._channels.logged_in.wait()
+        while True:
+            self._woken.clear()
+            wait_s = POLL_S
+            try:
+                wait_s = await self._look()
+            except Unavailable as error:
+                _log.warning("the board cannot read its cards: %s", error)
+            try:
+                await asyncio.wait_for(self._woken.wait(), wait_s)
+            except TimeoutError:
+                pass
+
+    async def _look(self) -> float:
+        """Start what is due; the seconds after which to look again."""
+        now = utc_now()
+        await self._store.audit_due(self._audit_channel, AUDITED, limit=AUDIT_LINES)
+        dirty = await self._store.dirty(now, limit=200)
+        self._metrics.cards_dirty.set(len(dirty))
+        in_flight = Counter(task.get_name() for task in self._busy.values())
+        wait_s = POLL_S
+        for row in dirty:
+            channel = str(row.channel_id)
+            if row.key in self._busy or in_flight[channel] >= AT_ONCE:
+                continue
+            held_s = self._buckets.wait_s("POST" if row.message_id is None else "PATCH", row.channel_id)
+            if held_s > 0:
+                wait_s = min(wait_s, held_s)
+                continue
+            in_flight[channel] += 1
+            self._take(row, channel)
+        if len(dirty) == len(self._busy):
+            next_due = await self._store.next_due()
+            wait_s = min(wait_s, max(0.02, (next_due - now).total_seconds())) if next_due else wait_s
+        return wait_s
+
+    def _take(self, row: CardRow, channel: str) -> None:
+        task = asyncio.create_task(self._bring_up(row), name=channel)
+        self._busy[row.key] = task
+
+        def done(_: asyncio.Task[None]) -> None:
+            self._busy.pop(row.key, None)
+            self.wake()
+
+        task.add_done_callback(done)
+
+    async def _bring_up(self, row: CardRow) -> None:
+        """Make one card equal to its rows, or put it off."""
+        try:
+            rendering = await self._drawn(row)
+            if rendering is None:
+                return
+            with self._buckets.single_attempt():
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    if row.message_id is None:
+                        await self._post(row, rendering)
+                    else:
+                        await self._edit(row, rendering)
+        except NotTaken as error:
+            await self._put_off(row, error.retry_after_s, f"{error}", "limited" if error.status == 429 else "failed")
+        except discord.RateLimited as error:
+            await self._put_off(row, error.retry_after, f"{error}", "limited")
+        except discord.HTTPException as error:
+            await self._refused(row, error)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            await self._put_off(row, None, f"Discord cannot be reached ({type(error).__name__})", "failed")
+        except Unavailable as error:
+            await asyncio.sleep(POLL_S)
+            _log.warning("card %s was put off: %s", row.key, error)
+        except Exception:  # the border of one card: a fault in one of them must never stop the others
+            if self._channels.is_closed():
+                return
+            self._metrics.broken.inc()
+            _log.exception("card %s cannot be drawn", row.key)
+            await self._put_off(row, REFUSED_PAUSE_S, "it cannot be drawn", "failed")
+
+    async def _drawn(self, row: CardRow) -> Rendering | None:
+        """The rendering, unless there is nothing to show or nothing new: both are noted as shown."""
+        rendering = await self.renderings.of(row)
+        if rendering is None:
+            await self._store.save(row.key, shown=row.wanted, attempts=0, not_before=None)
+            return None
+        same = rendering.state.get("fingerprint", "") == row.state.get("fingerprint")
+        unchanged = row.message_id is not None and same
+        if unchanged:
+            await self._shown(row, rendering)
+        return None if unchanged else rendering
+
+    # ---- posting -----------------------------------------------------------------------------------------------
+
+    async def _post(self, row: CardRow, rendering: Rendering) -> None:
+        channel = self._channels.get_partial_messageable(row.channel_id)
+        now = utc_now()
+        asked_at = _time(row.state.get("asked_at"))
+        if row.nonce and asked_at is not None and now - asked_at > DOUBT:
+            found = await self._found(channel, rendering)
+            if found is not None:
+                self._metrics.card_writes.labels("found").inc()
+                await self._stands(row, rendering, found, complete=rendering.sheet is None)
+                return
+        nonce = row.nonce
+        doubted = bool(nonce)
+        if not nonce or (asked_at is not None and now - asked_at > DOUBT):
+            nonce = secrets.token_urlsafe(16)[:22]
+            await self._store.save(row.key, nonce=nonce, state={**row.state, "asked_at": now.isoformat()})
+        form = _form(row, rendering)
+        message = await channel.send(**form, nonce=nonce, allowed_mentions=rendering.pings)
+        self._metrics.card_writes.labels("posted").inc()
+        # After a lost answer Discord hands back the message of the first try, which may show an older card.
+        complete = rendering.sheet is None or ("view" in form and not doubted)
+        await self._stands(row, rendering, message.id, complete=complete)
+
+    async def _found(self, channel: discord.PartialMessageable, rendering: Rendering) -> int | None:
+        """Our own message of that card among the newest of the channel."""
+        me = self._channels.user
+        async for message in channel.history(limit=SEARCHED_MESSAGES):
+            if me is not None and message.author.id == me.id and rendering.marker.search(_text_of(message)):
+                return message.id
+        return None
+
+    async def _stands(self, row: CardRow, rendering: Rendering, message_id: int, *, complete: bool) -> None:
+        """Note the message. A card of which only the pinging line stands stays dirty and is edited at once."""
+        if rendering.once:
+            await self._store.drop(row.key)
+            return
+        state = {**rendering.state, "pinged": True}
+        if not complete:
+            state["fingerprint"] = ""
+        shown = row.wanted if complete else row.shown
+        await self._store.posted(row, message_id, utc_now(), shown=shown, attempts=0, not_before=None, state=state)
+        for watcher in self._watchers.get(row.key, ()):
+            if not watcher.done():
+                watcher.set_result(await self._store.get(row.key) or row)
+        if complete:
+            await self._want_beside(row, rendering)
+
+    # ---- editing -----------------------------------------------------------------------------------------------
+
+    async def _edit(self, row: CardRow, rendering: Rendering) -> None:
+        assert row.message_id is not None
+        if rendering.sheet is None:  # a line that pinged once is never changed
+            await self._shown(row, rendering)
+            return
+        message = self._channels.get_partial_messageable(row.channel_id).get_partial_message(row.message_id)
+        none = discord.AllowedMentions.none()
+        await message.edit(content=None, view=rendering.sheet, allowed_mentions=none)
+        self._metrics.card_writes.labels("edited").inc()
+        await self._shown(row, rendering)
+
+    async def _shown(self, row: CardRow, rendering: Rendering) -> None:
+        pause = utc_now() + PROGRESS_PAUSE if row.priority >= Priority.PROGRESS else None
+        state = dict(rendering.state)
+        await self._store.save(row.key, shown=row.wanted, attempts=0, not_before=pause, state=state)
+        await self._want_beside(row, rendering)
+
+    async def _want_beside(self, row: CardRow, rendering: Rendering) -> None:
+        for key in rendering.beside:
+            await self._store.beside(key, row.channel_id)
+
+    # ---- trouble -----------------------------------------------------------------------------------------------
+
+    async def _refused(self, row: CardRow, error: discord.HTTPException) -> None:
+        if error.code == UNKNOWN_MESSAGE and row.message_id is not None:
+            _log.info("the message of card %s is gone: it is posted anew", row.key)
+            await self._store.gone(row)
+            return
+        pause_s = REFUSED_PAUSE_S if error.status < 500 else None
+        await self._put_off(row, pause_s, f"Discord answered {error.status} ({error.code}): {error.text}", "failed")
+
+    async def _put_off(self, row: CardRow, seconds: float | None, why: str, outcome: str) -> None:
+        """Try again after that many seconds, or by back-off: 1, 2, 4, 8 and then every 15 s."""
+        self._metrics.card_writes.labels(outcome).inc()
+        backoff_s = min(LONGEST_PAUSE_S, 2.0 ** min(row.attempts, 10)) * random.uniform(0.8, 1.0)
+        pause = timedelta(seconds=backoff_s if seconds is None else seconds)
+        _log.warning("card %s is put off for %.1f s: %s", row.key, pause.total_seconds(), why)
+        try:
+            await self._store.save(row.key, attempts=row.attempts + 1, not_before=utc_now() + pause)
+        except Unavailable as error:
+            _log.warning("card %s: %s", row.key, error)
+            await asyncio.sleep(POLL_S)
+
+
+def _form(row: CardRow, rendering: Rendering) -> dict[str, Any]:
+    """What to post: the pinging or plain line when there is one, else the card itself."""
+    form: dict[str, Any] = {"content": rendering.content} if rendering.content else {"view": rendering.sheet}
+    if rendering.reply_to is not None:
+        form["reference"] = discord.MessageReference(
+            message_id=rendering.reply_to, channel_id=row.channel_id, fail_if_not_exists=False
+        )
+    return form
+
+
+def _text_of(message: discord.Message) -> str:
+    """The message's own words, of plain messages and of cards."""
+    return message.content or next(iter(_displays(message.components)), "")
+
+
+def _displays(components: Any) -> list[str]:
+    found: list[str] = []
+    for component in components:
+        if isinstance(component, discord.TextDisplay):
+            found.append(component.content)
+        found += _displays(getattr(component, "children", ()))
+    return found
+
+
+def _time(iso: Any) -> datetime | None:
+    return datetime.fromisoformat(iso) if isinstance(iso, str) else None

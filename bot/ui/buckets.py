@@ -1,0 +1,81 @@
+"""Discord's rate limits as the board must know them: read from every answer, obeyed before a card is drawn.
+
+discord.py keeps these headers to itself, sleeps inside a request (with an outdated card in its hands) and repeats 5xx
+answers on its own. Its public `http_trace` shows every answer; there the board's requests are ended after one attempt.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import SimpleNamespace
+
+import aiohttp
+
+_SINGLE: ContextVar[bool] = ContextVar("single_attempt", default=False)
+_MESSAGES = re.compile(r"/channels/(\d+)/messages(?:/\d+)?$")
+DEFAULT_WAIT_S = 1.0
+
+
+class NotTaken(Exception):
+    """Discord did not take the request: 429 or 5xx. `retry_after_s` is what it asked for, if it did."""
+
+    def __init__(self, status: int, retry_after_s: float | None) -> None:
+        super().__init__(f"Discord answered {status}")
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class Buckets:
+    """When the next message may be posted or edited, a channel and method at a time."""
+
+    def __init__(self) -> None:
+        self._free_at: dict[tuple[str, int], float] = {}
+
+    def trace(self) -> aiohttp.TraceConfig:
+        """The hook for `discord.Client(http_trace=...)`."""
+        config = aiohttp.TraceConfig()
+        config.on_request_end.append(self._saw)
+        return config
+
+    def wait_s(self, method: str, channel_id: int) -> float:
+        """Seconds until the next such request may go out; 0 when it may now."""
+        now = time.monotonic()
+        return max(0.0, self._free_at.get((method, channel_id), 0.0) - now, self._free_at.get(("*", 0), 0.0) - now)
+
+    @contextmanager
+    def single_attempt(self) -> Iterator[None]:
+        """Within this, a 429 or 5xx ends the request with `NotTaken` instead of being slept on or repeated."""
+        token = _SINGLE.set(True)
+        try:
+            yield
+        finally:
+            _SINGLE.reset(token)
+
+    async def _saw(
+        self, _: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams
+    ) -> None:
+        headers, status = params.response.headers, params.response.status
+        found = _MESSAGES.search(params.url.path)
+        wait_s = _seconds(headers.get("Retry-After"))
+        if found is not None:
+            self._note(params.method, int(found.group(1)), headers.get("X-RateLimit-Remaining"),
+                       _seconds(headers.get("X-RateLimit-Reset-After")))  # fmt: skip
+        if status == 429:
+            key = ("*", 0) if "X-RateLimit-Global" in headers or found is None else (params.method, int(found.group(1)))
+            self._free_at[key] = time.monotonic() + (wait_s or DEFAULT_WAIT_S)
+        if _SINGLE.get() and (status == 429 or status >= 500):
+            params.response.close()
+            raise NotTaken(status, wait_s)
+
+    def _note(self, method: str, channel_id: int, remaining: str | None, reset_s: float | None) -> None:
+        if remaining == "0" and reset_s is not None:
+            self._free_at[method, channel_id] = time.monotonic() + reset_s
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        return max(0.0, float(value)) if value is not None else None
+    except ValueError:
+        return None

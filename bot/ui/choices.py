@@ -1,0 +1,137 @@
+"""Autocomplete: what the pickers suggest. Suggestions are a courtesy: values are checked again when they come in.
+
+Discord waits 3 s for suggestions and asks at every key; whatever cannot be had in time is left out.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any
+
+import discord
+from discord import app_commands
+
+from bot.errors import Refused, Unavailable
+from bot.ops.model import OPEN, Operation, Status
+from bot.policy import ANYBODY, Action, authorise
+from bot.services.catalog import RefChoice
+from bot.ui.card_lines import checks_line, face_of, short
+from bot.ui.house import actor_of, house_of
+from bot.ui.text import CHOICE_LIMIT, CHOICES_LIMIT, duration, label
+
+Choice = app_commands.Choice[str]
+Suggest = Callable[[discord.Interaction[Any], str], Coroutine[Any, Any, list[Choice]]]
+LOOK_UP_S = 2.2
+
+
+def suggesting(suggest: Suggest) -> Suggest:
+    """Nothing is suggested to those who may not see the status, nor when it cannot be had in time."""
+
+    @wraps(suggest)
+    async def wrapper(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+        rows = house_of(interaction).settings.policy_rows
+        if not authorise(rows, actor_of(interaction), Action.STATUS_VIEW, ANYBODY).allowed:
+            return []
+        try:
+            async with asyncio.timeout(LOOK_UP_S):
+                return (await suggest(interaction, current))[:CHOICES_LIMIT]
+        except (TimeoutError, Unavailable, Refused):
+            return []
+
+    return wrapper
+
+
+def _named(names: Iterable[str], typed: str) -> list[Choice]:
+    wanted = typed.strip().lower()
+    return [app_commands.Choice(name=name, value=name) for name in names if wanted in name]
+
+
+@suggesting
+async def services(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    return _named(house_of(interaction).catalog.services, current)
+
+
+@suggesting
+async def environments(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    return _named(house_of(interaction).catalog.environments, current)
+
+
+@suggesting
+async def refs(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    """Branches and newest commits, with CI state, short sha, title and age."""
+    environment = _filled_in(interaction, "environment")
+    found = await house_of(interaction).catalog.choices(current.strip(), environment)
+    sendable = [ref for ref in found if len(ref.value) <= CHOICE_LIMIT]
+    return [app_commands.Choice(name=_ref_label(ref), value=ref.value) for ref in sendable]
+
+
+def _ref_label(ref: RefChoice) -> str:
+    sha = short(ref.commit.sha)
+    head = sha if ref.value == ref.commit.sha else f"{ref.value} · {sha}"
+    ci = checks_line({**asdict(ref.checks), "failing": ()}).rstrip(": ") if ref.checks else ""
+    tail = f" · {duration(datetime.now(UTC) - ref.commit.committed_at)} old"
+    text = " · ".join(part for part in (head, ci, ref.commit.title) if part)
+    return label(text, CHOICE_LIMIT - len(tail)) + tail
+
+
+@suggesting
+async def earlier_versions(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    """Versions that have run there, newest first."""
+    house, wanted = house_of(interaction), current.strip().lower().lstrip("#")
+    service, environment = _filled_in(interaction, "service"), _filled_in(interaction, "environment")
+    house.catalog.environment(environment)
+    house.catalog.service(service)
+    found = await house.rollbacks.candidates(environment, service)
+    return [
+        app_commands.Choice(name=_version_label(operation), value=str(operation.id))
+        for operation in found
+        if wanted in f"{operation.id} {operation.target}"
+    ]
+
+
+def _version_label(operation: Operation) -> str:
+    ended = operation.ended_at or operation.created_at
+    title = str(operation.shown.get("title", ""))
+    age = f"{duration(datetime.now(UTC) - ended)} ago"
+    text = f"{operation.target} · {operation.short_id} by {operation.requester}, {age}"
+    return label(f"{text} · {title}" if title else text, CHOICE_LIMIT)
+
+
+@suggesting
+async def operations(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    return await _operations(interaction, current, None)
+
+
+@suggesting
+async def open_operations(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    return await _operations(interaction, current, OPEN)
+
+
+async def _operations(
+    interaction: discord.Interaction[Any], current: str, statuses: Iterable[Status] | None
+) -> list[Choice]:
+    wanted = current.strip().lower().lstrip("#")
+    wished = tuple(statuses) if statuses is not None else None
+    found = await house_of(interaction).engine.operations(statuses=wished, limit=100)
+    labels = {str(operation.id): _operation_label(operation) for operation in found}
+    return [app_commands.Choice(name=name, value=value) for value, name in labels.items() if wanted in name.lower()]
+
+
+def _operation_label(operation: Operation) -> str:
+    age = duration(datetime.now(UTC) - operation.created_at)
+    what = f"{operation.kind} {operation.service} > {operation.environment} {operation.target}"
+    state = f"{operation.short_id} {face_of(operation).word}"
+    return label(f"{state} · {what} by {operation.requester}, {age} ago", CHOICE_LIMIT)
+
+
+def _filled_in(interaction: discord.Interaction[Any], option: str) -> str:
+    """What stands in another option by now, or that option's default."""
+    typed = getattr(interaction.namespace, option, None)
+    if typed:
+        return str(typed)
+    command = interaction.command
+    parameter = command.get_parameter(option) if isinstance(command, app_commands.Command) else None
+    default = parameter.default if parameter is not None else None
+    return default if isinstance(default, str) else ""

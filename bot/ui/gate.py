@@ -1,0 +1,58 @@
+"""The gate in front of a command: names the action, asks the policy, and refuses in private before anything is done.
+
+The engine asks the policy again, with the plan's facts; this gate only keeps a command from starting in vain.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import discord
+from discord import app_commands
+
+from bot.errors import Refused
+from bot.policy import ANYBODY, Action, authorise
+from bot.ui.failures import Barred
+from bot.ui.house import actor_of, house_of
+
+T = TypeVar("T")
+_MARK = "__quarterdeck_action__"
+
+
+def gate(action: Action) -> Callable[[T], T]:
+    """Let the command run only for those to whom the policy grants `action` in the environment that they name.
+
+    The environment is the command's option of that name, or the option's default; commands without one ask for `*`.
+    """
+
+    async def allowed(interaction: discord.Interaction[Any]) -> bool:
+        house, environment = house_of(interaction), _environment(interaction)
+        try:
+            if environment != ANYBODY:
+                house.catalog.environment(environment)
+        except Refused as refusal:
+            raise Barred(refusal) from refusal
+        decision = authorise(house.settings.policy_rows, actor_of(interaction), action, environment)
+        if not decision.allowed:
+            raise Barred(Refused(decision.reason, hint=decision.hint, rule=decision.rule))
+        return True
+
+    def mark(command: T) -> T:
+        setattr(command, _MARK, action)
+        app_commands.check(allowed)(command)
+        return command
+
+    return mark
+
+
+def action_of(command: app_commands.Command[Any, ..., Any]) -> Action | None:
+    """The action that the command's gate names; None for a command without a gate, which the house tests forbid."""
+    return getattr(command.callback, _MARK, None)
+
+
+def _environment(interaction: discord.Interaction[Any]) -> str:
+    command = interaction.command
+    parameter = command.get_parameter("environment") if isinstance(command, app_commands.Command) else None
+    if parameter is None:
+        return ANYBODY
+    default = parameter.default if isinstance(parameter.default, str) else ""
+    return str(getattr(interaction.namespace, "environment", "") or default) or ANYBODY

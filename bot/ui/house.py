@@ -1,0 +1,76 @@
+"""What the front needs of the rest of the house, as a Protocol: wiring hands over the real thing."""
+
+from datetime import datetime
+from typing import Any, Protocol, cast
+
+import discord
+
+from bot.logs import Redactor
+from bot.metrics import Metrics
+from bot.ops.engine import Engine
+from bot.ops.model import Operation
+from bot.people import People
+from bot.policy import Actor
+from bot.services.catalog import Catalog
+from bot.services.rollback import RollbackHandler
+from bot.services.status import StatusService
+from bot.settings import Settings
+from bot.ui.board import Board
+from bot.ui.board_store import BoardStore
+
+
+class House(Protocol):
+    """The opened parts, as commands and buttons see them."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def catalog(self) -> Catalog: ...
+    @property
+    def status(self) -> StatusService: ...
+    @property
+    def rollbacks(self) -> RollbackHandler: ...
+    @property
+    def people(self) -> People: ...
+    @property
+    def board(self) -> Board: ...
+    @property
+    def handles(self) -> BoardStore: ...
+    @property
+    def metrics(self) -> Metrics: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def started_at(self) -> datetime: ...
+    @property
+    def redactor(self) -> Redactor: ...
+    async def database_latency_s(self) -> float: ...
+
+
+class _HasHouse(Protocol):
+    house: House
+
+
+def house_of(interaction: discord.Interaction[Any]) -> House:
+    """The house behind the bot that received this interaction."""
+    return cast(_HasHouse, interaction.client).house
+
+
+def actor_of(interaction: discord.Interaction[Any]) -> Actor:
+    """Who asks, with the roles that this very interaction brings."""
+    return house_of(interaction).people.actor_of(interaction.user)
+
+
+def jump_url(house: House, channel_id: int, message_id: int) -> str:
+    """The address of a message in our guild."""
+    return f"https://discord.com/channels/{house.settings.discord.guild_id}/{channel_id}/{message_id}"
+
+
+async def card_link(house: House, operation: Operation, *, within_s: float = 0.0) -> str:
+    """A link to the operation's card; empty when it stands nowhere within that time."""
+    row = await house.board.standing(operation.card_key, within_s=within_s)
+    if row is None or row.message_id is None:
+        return ""
+    return f"[card]({jump_url(house, row.channel_id, row.message_id)})"

@@ -1,0 +1,204 @@
+"""What a card's key stands for, as a message: an operation's card, the pings beside it, lines of the audit channel.
+
+Always drawn from the newest rows. Sending, finding again and trying again are the board's business.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import discord
+from sqlalchemy import select
+
+from bot.db.tables import events
+from bot.errors import Refused
+from bot.logs import Redactor
+from bot.ops.engine import Engine
+from bot.ops.model import FINAL, Event, Operation, Status
+from bot.ops.rows import event_of
+from bot.people import People
+from bot.policy import Action, row_of
+from bot.settings import Settings
+from bot.ui.board_store import BoardStore, CardRow, Mint, utc_now
+from bot.ui.card import CardSight, Press, Sheet, card, fingerprint, headline, offers, outcome_line, redacted
+from bot.ui.text import CONTENT_LIMIT, cut, escape, stamp
+
+LONG_RUN = timedelta(minutes=2)
+"""Success is pinged only when the requester has probably looked away."""
+PINGED_OUTCOMES = frozenset({Status.FAILED, Status.DENIED, Status.EXPIRED, Status.INTERRUPTED})
+AUDITED = (
+    "operation.requested", "operation.approved", "operation.denied", "operation.expired", "operation.cancelled",
+    "operation.stale", "operation.succeeded", "operation.failed", "operation.interrupted",
+    "vote.approve", "vote.deny", "vote.refused", "request.refused", "cancel.requested", "cancel.refused",
+    "close.refused", "door.refused",
+)  # fmt: skip
+"""The events that the audit channel shows: decisions and outcomes, not progress."""
+ACTIONS: Mapping[str, Action] = {"deploy": Action.DEPLOY, "rollback": Action.ROLLBACK}
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """A message as it should stand in the channel.
+
+    With a `sheet` it is a card; `content` is then the line that is posted first because it pings (a ping inside
+    components reaches a phone as an empty push). `marker` finds the message again in its own text, `beside` are keys
+    of messages that are due once this one is shown.
+    """
+
+    marker: re.Pattern[str]
+    content: str = ""
+    sheet: Sheet | None = None
+    pings: discord.AllowedMentions = field(default_factory=discord.AllowedMentions.none)
+    reply_to: int | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
+    once: bool = False
+    """Shown once and then forgotten: nothing will ever change it."""
+
+
+class Renderings:
+    """Draws every kind of card."""
+
+    def __init__(
+        self, *, settings: Settings, engine: Engine, store: BoardStore, people: People, redactor: Redactor
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._store = store
+        self._people = people
+        self._redactor = redactor
+
+    async def of(self, row: CardRow) -> Rendering | None:
+        """The message for that card, free of secrets; None: there is nothing to show, now or ever."""
+        rendering = await self._drawn(row)
+        if rendering is None:
+            return None
+        clean = self._redactor.clean
+        if rendering.sheet is not None:
+            redacted(rendering.sheet, clean)
+        return replace(rendering, content=clean(rendering.content))
+
+    async def _drawn(self, row: CardRow) -> Rendering | None:
+        try:
+            match row.topic:
+                case "operation":
+                    return await self._operation(row)
+                case "outcome":
+                    return await self._outcome(row)
+                case "reminder":
+                    return await self._reminder(row)
+                case "audit":
+                    return await self._audit(row)
+        except Refused:  # no such operation: a backup was restored, or a row was taken away
+            return None
+        return None
+
+    async def _operation(self, row: CardRow) -> Rendering:
+        operation = await self._engine.operation(row.subject_id)
+        face = f"{operation.status}{'+' if operation.cancel_requested_at else ''}"
+        generation = int(row.state.get("generation", 0)) + (row.state.get("face", face) != face)
+        guild_id = self._settings.discord.guild_id
+        mint = Mint(row.key, generation, operation.id, operation.digest, guild_id, row.channel_id)
+        handles = await self._store.mint(mint, offers(operation), utc_now(), message_id=row.message_id)
+        sheet = card(
+            CardSight(
+                operation=operation,
+                votes=await self._engine.votes(operation.id),
+                handles={Press(action): handle for action, handle in handles.items()},
+                link_hosts=self._settings.link_hosts,
+                self_approval=self._self_approval(operation),
+            )
+        )
+        first = operation.status is Status.PENDING and not row.state.get("pinged")
+        pinged = self._people.role_ids(operation.approver_roles) if first else []
+        return Rendering(
+            marker=re.compile(rf"^\W*{operation.kind.upper()} [^\n]*#{operation.id}\b"),
+            content=_with_pings(headline(operation), [f"<@&{role}>" for role in pinged]),
+            sheet=sheet,
+            pings=_only(roles=pinged),
+            state={**row.state, "generation": generation, "face": face, "fingerprint": fingerprint(sheet)},
+            beside=self._beside(operation),
+        )
+
+    def _self_approval(self, operation: Operation) -> bool:
+        action = ACTIONS.get(operation.kind)
+        row = row_of(self._settings.policy_rows, action, operation.environment) if action else None
+        return row is not None and row.self_approval
+
+    def _beside(self, operation: Operation) -> tuple[str, ...]:
+        """The pings that this state of the operation asks for."""
+        if operation.status is Status.PENDING and operation.reminded_at is not None:
+            return (f"reminder:{operation.id}",)
+        if operation.status in PINGED_OUTCOMES:
+            return (f"outcome:{operation.id}",)
+        if operation.status is Status.SUCCEEDED and operation.started_at and operation.ended_at:
+            asked_for = operation.ended_at - (operation.approved_at or operation.started_at)
+            return (f"outcome:{operation.id}",) if asked_for > LONG_RUN else ()
+        return ()
+
+    async def _outcome(self, row: CardRow) -> Rendering | None:
+        operation = await self._engine.operation(row.subject_id)
+        account = self._people.discord_id(operation.requester)
+        if account is None or operation.status not in FINAL | {Status.INTERRUPTED}:
+            return None
+        return Rendering(
+            marker=re.compile(rf"^<@{account}> #{operation.id}\b"),
+            content=cut(f"<@{account}> {outcome_line(operation)}", CONTENT_LIMIT),
+            pings=_only(users=[account]),
+            reply_to=await self._card_of(operation),
+        )
+
+    async def _reminder(self, row: CardRow) -> Rendering | None:
+        operation = await self._engine.operation(row.subject_id)
+        roles = self._people.role_ids(operation.approver_roles)
+        if operation.status is not Status.PENDING or not operation.expires_at or not roles:
+            return None
+        text = f"{operation.short_id} still waits for approval, and ends {stamp(operation.expires_at)}"
+        return Rendering(
+            marker=re.compile(rf"^#{operation.id} still waits"),
+            content=_with_pings(text, [f"<@&{role}>" for role in roles]),
+            pings=_only(roles=roles),
+            reply_to=await self._card_of(operation),
+        )
+
+    async def _card_of(self, operation: Operation) -> int | None:
+        found = await self._store.get(operation.card_key)
+        return found.message_id if found else None
+
+    async def _audit(self, row: CardRow) -> Rendering | None:
+        wanted = list(row.state.get("events", ()))
+        statement = select(events).where(events.c.id.in_(wanted)).order_by(events.c.id)
+        found = await self._store.read(lambda db: [event_of(line) for line in db.execute(statement).mappings()])
+        if not found:
+            return None
+        return Rendering(
+            marker=re.compile(rf"^`{found[0].id}` "), content=cut(_audit_text(found), CONTENT_LIMIT), once=True
+        )
+
+
+def _audit_text(found: Sequence[Event]) -> str:
+    return "\n".join(audit_line(event) for event in found)
+
+
+def audit_line(event: Event) -> str:
+    """One event in one line: its number, when, on what, who, what."""
+    about = f" #{event.operation_id}" if event.operation_id is not None else ""
+    times = f" ({event.count} times)" if event.count > 1 else ""
+    said = f"{escape(event.actor, 40)}: {escape(event.text, 220)}{times}"
+    return f"`{event.id}` {stamp(event.at, 'T')}{about} · {event.name} · {said}"
+
+
+def _with_pings(text: str, mentions: Sequence[str]) -> str:
+    return cut(" ".join([text, *mentions]), CONTENT_LIMIT) if mentions else ""
+
+
+def _only(*, roles: Sequence[int] = (), users: Sequence[int] = ()) -> discord.AllowedMentions:
+    """Exactly these may be pinged by the message, whatever its text says."""
+    return discord.AllowedMentions(
+        everyone=False,
+        replied_user=False,
+        roles=[discord.Object(role) for role in roles],
+        users=[discord.Object(user) for user in users],
+    )

@@ -1,0 +1,88 @@
+"""A real browser in front of a real world. Without Chromium these tests are skipped, and say so."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, async_playwright
+
+from tests.page.visitor import Visitor
+from tests.story.world_driver import World
+
+SPEED = 8.0
+"""Builds take one second instead of eight."""
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESKTOP, PHONE = (1280, 800), (390, 844)
+TIMEOUT_MS = 30_000
+
+
+def chromium_path() -> Path | None:
+    """Where the system's Chromium lies; `QUARTERDECK_CHROMIUM` names another one."""
+    named = os.environ.get("QUARTERDECK_CHROMIUM")
+    found = named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return Path(found) if found else None
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium, once for all tests of this folder."""
+    path = chromium_path()
+    if path is None:
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield chromium
+        await chromium.close()
+
+
+@pytest.fixture(scope="session")
+async def world(browser: Browser) -> AsyncIterator[World]:
+    """One world for all tests of this folder; it is asked for after the browser, so that a skip starts nothing."""
+    async with World(speed=SPEED) as world:
+        yield world
+
+
+@pytest.fixture
+async def visitor(browser: Browser, world: World) -> AsyncIterator[Visitor]:
+    """Somebody at a desk who has just opened the page."""
+    async for one in _visit(browser, world, DESKTOP):
+        yield one
+
+
+@pytest.fixture
+async def phone_visitor(browser: Browser, world: World) -> AsyncIterator[Visitor]:
+    """Somebody with a phone who has just opened the page."""
+    async for one in _visit(browser, world, PHONE):
+        yield one
+
+
+async def _visit(browser: Browser, world: World, size: tuple[int, int]) -> AsyncIterator[Visitor]:
+    on_phone = size == PHONE
+    context = await browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, is_mobile=on_phone, has_touch=on_phone, reduced_motion="reduce"
+    )
+    context.set_default_timeout(TIMEOUT_MS)
+    troubles = _collect_troubles(context)
+    one = Visitor(await context.new_page(), world.url)
+    await one.open()
+    yield one
+    await context.close()
+    assert not troubles, f"the page complained: {troubles}"
+
+
+def _collect_troubles(context: BrowserContext) -> list[str]:
+    """Errors of scripts and what the browser refused to load, as they come."""
+    troubles: list[str] = []
+    context.on("weberror", lambda error: troubles.append(str(error.error)))
+    context.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
+    return troubles

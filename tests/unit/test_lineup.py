@@ -1,0 +1,66 @@
+"""Whose turn it is, without a database."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.ops.lineup import Standing, line_up
+from bot.ops.model import Status
+
+
+def standing(number: int, *locks: str, status: Status = Status.APPROVED, step: str = "") -> Standing:
+    return Standing(number, "deploy", "app", "dev", "dev", status, locks, "", step, "", None, None)
+
+
+def test_the_first_starts_and_the_rest_stand_behind_it() -> None:
+    first, second, third = (standing(number, "dev/app") for number in (1, 2, 3))
+    turns = line_up([first, second, third], {}, begun=frozenset(), free_slots=8)
+    assert [turn.starts for turn in turns] == [True, False, False]
+    assert turns[1].waiting_for == "2nd behind #1 (deploy of app to dev, started by dev): about to start"
+    assert turns[2].waiting_for.startswith("3rd behind #1 ")
+
+
+def test_the_holder_is_named_with_what_it_does() -> None:
+    holder = standing(183, "dev/app", status=Status.RUNNING, step="Pull")
+    (turn,) = line_up([standing(184, "dev/app")], {"dev/app": holder}, begun=frozenset(), free_slots=8)
+    assert turn.waiting_for == "2nd behind #183 (deploy of app to dev, started by dev): Pull"
+
+
+def test_an_interrupted_holder_says_that_it_waits_for_a_person() -> None:
+    holder = standing(183, "dev/app", status=Status.INTERRUPTED)
+    (turn,) = line_up([standing(184, "dev/app")], {"dev/app": holder}, begun=frozenset(), free_slots=8)
+    assert "keeps its locks until somebody resumes or closes it" in turn.waiting_for
+
+
+def test_one_that_wants_many_locks_is_not_overtaken_on_any_of_them() -> None:
+    holder = standing(1, "a", status=Status.RUNNING)
+    wide, narrow, other = standing(2, "a", "b"), standing(3, "b"), standing(4, "c")
+    turns = {
+        turn.operation.id: turn
+        for turn in line_up([wide, narrow, other], {"a": holder}, begun=frozenset(), free_slots=8)
+    }
+    assert not turns[2].starts
+    assert not turns[3].starts
+    assert turns[3].waiting_for.startswith("2nd behind #2 ")
+    assert turns[4].starts
+
+
+def test_slots_are_given_in_order_and_the_wait_for_one_is_said() -> None:
+    turns = line_up([standing(n, f"lock{n}") for n in (1, 2, 3)], {}, begun=frozenset(), free_slots=2)
+    assert [turn.starts for turn in turns] == [True, True, False]
+    assert "free slot" in turns[2].waiting_for
+
+
+def test_what_is_being_checked_keeps_its_place_and_is_not_begun_twice() -> None:
+    turns = line_up([standing(1, "a"), standing(2, "a")], {}, begun=frozenset({1}), free_slots=8)
+    assert [(turn.operation.id, turn.starts) for turn in turns] == [(2, False)]
+
+
+@given(st.lists(st.sets(st.sampled_from("abcd"), max_size=3), max_size=8), st.sets(st.sampled_from("abcd"), max_size=2))
+def test_no_two_that_start_share_a_lock_and_nobody_overtakes(wanted: list[set[str]], held: set[str]) -> None:
+    waiting = [standing(number, *sorted(locks)) for number, locks in enumerate(wanted, 1)]
+    holder = standing(99, *held, status=Status.RUNNING)
+    turns = line_up(waiting, dict.fromkeys(held, holder), begun=frozenset(), free_slots=100)
+    seen = set(held)
+    for turn in turns:
+        assert turn.starts == seen.isdisjoint(turn.operation.locks)
+        seen |= set(turn.operation.locks)

@@ -1,0 +1,168 @@
+"""The policy as a table: who may do what, where, and what it says to those who may not."""
+
+from itertools import product
+
+import pytest
+
+from bot.policy import (
+    CONFIGURABLE,
+    RUNS,
+    Action,
+    Actor,
+    Facts,
+    PolicyRow,
+    authorise,
+    rights,
+    row_of,
+    seeded_rows,
+)
+from tests.unit.engine_room import DEV, GUEST, OWNER, SRE
+
+ROWS = seeded_rows()
+STRANGER = Actor("777", 777, frozenset({"sre"}), known=False)
+OWNER_ONLY = Actor("boss", 9, frozenset({"owner"}))
+
+
+@pytest.mark.parametrize("actor", [DEV, SRE, OWNER], ids=lambda actor: actor.name)
+@pytest.mark.parametrize("action", sorted(RUNS))
+def test_dev_takes_devs_and_sres_without_anybody_else(actor: Actor, action: Action) -> None:
+    decision = authorise(ROWS, actor, action, "dev")
+    assert decision.allowed
+    assert decision.quorum == 0
+    assert "nobody else has to agree" in decision.reason
+
+
+@pytest.mark.parametrize("actor", [DEV, SRE], ids=lambda actor: actor.name)
+@pytest.mark.parametrize("action", sorted(RUNS))
+def test_prod_takes_devs_and_sres_with_one_sre(actor: Actor, action: Action) -> None:
+    decision = authorise(ROWS, actor, action, "prod")
+    assert decision.allowed
+    assert (decision.quorum, decision.approvers) == (1, ("sre",))
+    assert "1 of sre must approve, not the requester" in decision.reason
+
+
+def test_an_sre_alone_may_roll_prod_back_to_a_version_verified_there() -> None:
+    verified = Facts(requester="sre", verified_rollback=True)
+    assert authorise(ROWS, SRE, Action.ROLLBACK, "prod", verified).quorum == 0
+    assert authorise(ROWS, DEV, Action.ROLLBACK, "prod", verified).quorum == 1
+    assert authorise(ROWS, SRE, Action.ROLLBACK, "prod", Facts(requester="sre")).quorum == 1
+    assert authorise(ROWS, SRE, Action.DEPLOY, "prod", verified).quorum == 1
+
+
+@pytest.mark.parametrize(("actor", "action", "environment"), [
+    *product([GUEST, OWNER_ONLY], sorted(RUNS), ["dev", "prod"]),
+    *product([DEV, SRE, OWNER], sorted(RUNS), ["staging", "*", ""]),
+    *product([GUEST], [Action.STATUS_VIEW, Action.OPERATION_VIEW], ["dev", "prod", "*"]),
+], ids=str)  # fmt: skip
+def test_whoever_no_rule_names_is_refused_with_the_rule_and_a_way(
+    actor: Actor, action: Action, environment: str
+) -> None:
+    decision = authorise(ROWS, actor, action, environment)
+    assert not decision.allowed
+    assert decision.quorum == 0
+    assert action.value in decision.reason
+    assert decision.rule.startswith(action.value)
+    assert decision.hint.endswith(".")
+
+
+@pytest.mark.parametrize("actor", [DEV, SRE, OWNER_ONLY], ids=lambda actor: actor.name)
+@pytest.mark.parametrize("action", [Action.STATUS_VIEW, Action.OPERATION_VIEW])
+@pytest.mark.parametrize("environment", ["dev", "prod", "elsewhere", "*"])
+def test_everybody_with_a_role_may_look(actor: Actor, action: Action, environment: str) -> None:
+    assert authorise(ROWS, actor, action, environment).allowed
+
+
+def test_everybody_may_ask_about_themselves() -> None:
+    for actor in (GUEST, STRANGER, DEV):
+        assert authorise(ROWS, actor, Action.SELF_VIEW, "*").allowed
+        assert authorise((), actor, Action.SELF_VIEW, "*").allowed
+
+
+def test_an_empty_policy_lets_nobody_do_anything_else() -> None:
+    for actor, action in product([DEV, SRE, OWNER], sorted(set(Action) - {Action.SELF_VIEW})):
+        assert not authorise((), actor, action, "dev", Facts(requester="dev", subject=Action.DEPLOY)).allowed
+
+
+def test_an_account_that_the_configuration_does_not_name_changes_nothing() -> None:
+    for action in (*RUNS, Action.OPERATION_APPROVE, Action.OPERATION_DENY, Action.OPERATION_CANCEL):
+        decision = authorise(ROWS, STRANGER, action, "prod", Facts(requester="dev", subject=Action.DEPLOY))
+        assert not decision.allowed
+        assert "people table" in decision.hint
+    assert authorise(ROWS, STRANGER, Action.STATUS_VIEW, "prod").allowed
+
+
+OF_DEV = Facts(requester="dev", subject=Action.DEPLOY)
+OF_SRE = Facts(requester="sre", subject=Action.DEPLOY)
+
+
+@pytest.mark.parametrize(("actor", "facts", "allowed", "says"), [
+    (SRE, OF_DEV, True, "sre may approve"),
+    (OWNER, OF_DEV, True, "sre may approve"),
+    (DEV, OF_DEV, False, "you are dev"),
+    (GUEST, OF_DEV, False, "you hold no role here"),
+    (SRE, OF_SRE, False, "you asked for this yourself"),
+    (OWNER, OF_SRE, True, "sre may approve"),
+    (SRE, Facts(requester="dev"), False, "no such rule"),
+])  # fmt: skip
+def test_prod_is_approved_by_an_sre_who_did_not_ask(actor: Actor, facts: Facts, allowed: bool, says: str) -> None:
+    decision = authorise(ROWS, actor, Action.OPERATION_APPROVE, "prod", facts)
+    assert decision.allowed is allowed
+    assert says in decision.reason
+
+
+@pytest.mark.parametrize("action", [Action.OPERATION_CANCEL, Action.OPERATION_DENY])
+def test_requester_and_approvers_may_stop_it_and_nobody_else(action: Action) -> None:
+    assert authorise(ROWS, DEV, action, "prod", OF_DEV).allowed
+    assert authorise(ROWS, SRE, action, "prod", OF_DEV).allowed
+    other = Actor("dev2", 2, frozenset({"dev"}))
+    refused = authorise(ROWS, other, action, "prod", OF_DEV)
+    assert not refused.allowed
+    assert "the requester (dev) or sre may do that" in refused.reason
+    assert refused.hint == "Ask dev to do it."
+
+
+def test_where_nobody_approves_everybody_who_may_ask_may_stop_it() -> None:
+    for actor in (DEV, SRE, Actor("dev2", 2, frozenset({"dev"}))):
+        assert authorise(ROWS, actor, Action.OPERATION_CANCEL, "dev", OF_DEV).allowed
+    assert not authorise(ROWS, GUEST, Action.OPERATION_CANCEL, "dev", OF_DEV).allowed
+
+
+def test_a_requester_who_lost_every_role_may_still_cancel() -> None:
+    assert authorise(ROWS, Actor("dev", 1, frozenset()), Action.OPERATION_CANCEL, "prod", OF_DEV).allowed
+
+
+def test_self_approval_is_a_matter_of_the_row() -> None:
+    row = PolicyRow(Action.DEPLOY, "prod", ("sre",), approvers=("sre",), quorum=1, self_approval=True)
+    decision = authorise((row,), SRE, Action.OPERATION_APPROVE, "prod", OF_SRE)
+    assert decision.allowed
+
+
+def test_a_named_environment_speaks_before_the_star_wherever_it_is_written() -> None:
+    star = PolicyRow(Action.DEPLOY, "*", ("dev",))
+    prod = PolicyRow(Action.DEPLOY, "prod", ("sre",))
+    for rows in ((star, prod), (prod, star)):
+        assert row_of(rows, Action.DEPLOY, "prod") is prod
+        assert row_of(rows, Action.DEPLOY, "dev") is star
+        assert not authorise(rows, DEV, Action.DEPLOY, "prod").allowed
+
+
+def test_empty_lists_of_roles_mean_nobody() -> None:
+    nobody = PolicyRow(Action.DEPLOY, "prod", ())
+    assert not authorise((nobody,), SRE, Action.DEPLOY, "prod").allowed
+    unapprovable = PolicyRow(Action.DEPLOY, "prod", ("dev",), approvers=(), quorum=1)
+    refused = authorise((unapprovable,), DEV, Action.DEPLOY, "prod")
+    assert not refused.allowed
+    assert "names nobody who may" in refused.reason
+    assert not authorise((unapprovable,), SRE, Action.OPERATION_APPROVE, "prod", OF_DEV).allowed
+
+
+def test_a_star_among_the_requesters_takes_no_guest() -> None:
+    row = PolicyRow(Action.DEPLOY, "dev", ("*",))
+    assert authorise((row,), OWNER_ONLY, Action.DEPLOY, "dev").allowed
+    assert not authorise((row,), GUEST, Action.DEPLOY, "dev").allowed
+
+
+def test_rights_decides_every_configurable_action_everywhere() -> None:
+    table = list(rights(ROWS, DEV, ["dev", "prod"]))
+    assert {(action, environment) for action, environment, _ in table} == set(product(CONFIGURABLE, ["dev", "prod"]))
+    assert all(decision == authorise(ROWS, DEV, action, environment) for action, environment, decision in table)

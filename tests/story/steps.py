@@ -43,14 +43,22 @@ def operation_in(reply: Reply) -> str:
     return found.group(0)
 
 
+async def card_of(world: World, operation: str, *words: str, timeout_s: float = 60.0) -> Message:
+    """Wait until the operation's card holds all the words."""
+
+    async def probe() -> Message | None:
+        fitting = [m for m in await cards_of(world, operation) if all(word in m.text for word in words)]
+        return fitting[-1] if fitting else None
+
+    return await world.until(f"the card of {operation} with {words}", probe, timeout_s=timeout_s)
+
+
 async def ended(world: World, operation: str, *, timeout_s: float = 60.0) -> Message:
     """Wait until the operation's card shows one of the final words."""
 
     async def probe() -> Message | None:
-        for message in reversed(await world.messages()):
-            if message.operation == operation and not message.ephemeral and any(w in message.text for w in ENDED):
-                return message
-        return None
+        fitting = [m for m in await cards_of(world, operation) if any(w in m.text.split("\n", 1)[0] for w in ENDED)]
+        return fitting[-1] if fitting else None
 
     return await world.until(f"the end of {operation}", probe, timeout_s=timeout_s)
 

@@ -2,14 +2,14 @@
 
 import asyncio
 
-from tests.story.steps import asked, ended, green, live_commit, new_commit
+from tests.story.steps import asked, card_of, ended, green, live_commit, new_commit
 from tests.story.world_driver import World
 
 
 async def test_only_an_sre_can_let_it_run_and_everybody_else_hears_why_not(world: World):
     sha = await green(world, await new_commit(world))
     operation = await asked(world, "dev", "prod")
-    card = await world.card(operation, "waiting")
+    card = await card_of(world, operation, "waiting")
     before = await live_commit(world, "prod")
     for member in ("dev", "guest", "dev2"):
         reply = await world.settle(await world.press(member, card, "Approve"))
@@ -26,7 +26,7 @@ async def test_only_an_sre_can_let_it_run_and_everybody_else_hears_why_not(world
 async def test_an_sre_cannot_approve_an_own_request_but_a_second_one_can(world: World):
     await green(world, await new_commit(world))
     operation = await asked(world, "sre", "prod")
-    card = await world.card(operation, "waiting")
+    card = await card_of(world, operation, "waiting")
     refused = await world.settle(await world.press("sre", card, "Approve"))
     assert refused.ephemeral
     assert "another person" in refused.text
@@ -37,7 +37,7 @@ async def test_an_sre_cannot_approve_an_own_request_but_a_second_one_can(world: 
 async def test_a_denial_with_its_reason_ends_the_request(world: World):
     await green(world, await new_commit(world))
     operation = await asked(world, "dev", "prod")
-    card = await world.card(operation, "waiting")
+    card = await card_of(world, operation, "waiting")
     before = await live_commit(world, "prod")
     opened = await world.settle(await world.press("sre", card, "Deny…"))
     field = opened.modal["fields"][0]["label"]
@@ -51,7 +51,7 @@ async def test_a_denial_with_its_reason_ends_the_request(world: World):
 async def test_presses_at_the_same_moment_start_it_once_and_all_get_an_answer(world: World):
     await green(world, await new_commit(world))
     operation = await asked(world, "dev", "prod")
-    card = await world.card(operation, "waiting")
+    card = await card_of(world, operation, "waiting")
     start = (await world.requests("aws"))[-1]["n"]
     presses = await asyncio.gather(*(world.press(who, card, "Approve") for who in ("sre", "sre2") * 5))
     replies = await asyncio.gather(*(world.settle(press) for press in presses))
@@ -65,7 +65,7 @@ async def test_presses_at_the_same_moment_start_it_once_and_all_get_an_answer(wo
 async def test_the_approvers_are_pinged_once_and_nobody_by_an_edit(world: World):
     await green(world, await new_commit(world))
     operation = await asked(world, "dev", "prod")
-    card = await world.card(operation, "waiting")
+    card = await card_of(world, operation, "waiting")
     state = await world.state()
     assert state["ready"]
     assert len(card.raw["pings"]["roles"]) == 1

@@ -1,6 +1,6 @@
 """From a slash command to a verified, running service."""
 
-from tests.story.steps import asked, cards_of, ended, green, labels_for, live_commit, new_commit
+from tests.story.steps import asked, card_of, cards_of, ended, green, labels_for, live_commit, new_commit
 from tests.story.world_driver import World
 
 
@@ -44,7 +44,7 @@ async def test_deploying_what_runs_already_says_so_and_asks_first(world: World):
 async def test_the_preview_names_what_would_go_out_and_who_must_agree(world: World):
     sha = await green(world, await new_commit(world, title="Explain the tides (#31)"))
     operation = await asked(world, "dev", "prod")
-    card = await world.card(operation, "waiting")
+    card = await card_of(world, operation, "waiting")
     for expected in ("prod", sha[:7], "Explain the tides", "replaces", "sre", "CI"):
         assert expected in card.text
     await world.ask("dev", "ops cancel", operation=operation.lstrip("#"))

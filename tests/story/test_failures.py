@@ -2,8 +2,10 @@
 
 import pytest
 
-from tests.story.steps import BROKEN_START, asked, ended, green, live_commit, new_commit
-from tests.story.world_driver import World
+from tests.story.steps import BROKEN_START, asked, card_of, ended, green, live_commit, new_commit, operation_in
+from tests.story.world_driver import ROOT, World
+
+GOOD_START = (ROOT / "app" / "__main__.py").read_text(encoding="utf-8")
 
 
 async def test_a_build_that_fails_changes_nothing_and_shows_where_it_failed(world: World):
@@ -32,20 +34,13 @@ async def test_a_host_command_that_fails_changes_nothing(world: World):
 async def test_a_version_that_never_gets_healthy_is_thrown_away(world: World):
     before = await live_commit(world, "dev")
     await green(world, await new_commit(world, files={"app/__main__.py": BROKEN_START}, title="Break the start"))
-    card = await ended(world, await asked(world, "dev", "dev"), timeout_s=90)
-    assert "failed" in card.text
-    assert "NOT LIVE" in card.text
-    assert "STRIPE_KEY" in card.text
+    try:
+        card = await ended(world, await asked(world, "dev", "dev"), timeout_s=90)
+    finally:
+        await world.push({"app/__main__.py": GOOD_START}, "Mend the start")
+    for expected in ("failed", "NOT LIVE", "STRIPE_KEY", before[:7]):
+        assert expected in card.text
     assert await live_commit(world, "dev") == before
-    good = (await world.get("/messages", {"channel": "ops", "limit": "1"}))["messages"]
-    assert good
-    await world.push({"app/__main__.py": _good_start()}, "Mend the start")
-
-
-def _good_start() -> str:
-    from tests.story.world_driver import ROOT
-
-    return (ROOT / "app" / "__main__.py").read_text(encoding="utf-8")
 
 
 async def test_a_rollback_brings_the_last_verified_version_back_without_a_build(world: World):
@@ -55,7 +50,7 @@ async def test_a_rollback_brings_the_last_verified_version_back_without_a_build(
     await ended(world, await asked(world, "dev", "dev"))
     start = (await world.requests("github"))[-1]["n"]
     reply = await world.ask("dev", "rollback", service="app", environment="dev")
-    card = await ended(world, reply.text[reply.text.index("#") :].split()[0].rstrip(".:,)"))
+    card = await ended(world, operation_in(reply))
     assert "succeeded" in card.text
     assert await live_commit(world, "dev") == first
     dispatched = [r for r in await world.requests("github", after=start) if r["path"].endswith("/dispatches")]
@@ -66,10 +61,10 @@ async def test_an_sre_alone_rolls_prod_back_to_a_version_verified_there_lately(w
     for _ in range(2):
         await green(world, await new_commit(world))
         operation = await asked(world, "dev", "prod")
-        await world.settle(await world.press("sre", await world.card(operation, "waiting"), "Approve"))
+        await world.settle(await world.press("sre", await card_of(world, operation, "waiting"), "Approve"))
         assert "succeeded" in (await ended(world, operation)).text
     reply = await world.ask("sre", "rollback", service="app")
-    operation = reply.text[reply.text.index("#") :].split()[0].rstrip(".:,)")
+    operation = operation_in(reply)
     assert "succeeded" in (await ended(world, operation)).text
 
 
@@ -79,7 +74,7 @@ async def test_a_rollback_works_while_github_is_down(world: World):
         await ended(world, await asked(world, "dev", "dev"))
     await world.fault("github", "refuse", for_s=60)
     reply = await world.ask("dev", "rollback", service="app", environment="dev")
-    card = await ended(world, reply.text[reply.text.index("#") :].split()[0].rstrip(".:,)"), timeout_s=120)
+    card = await ended(world, operation_in(reply), timeout_s=120)
     assert "succeeded" in card.text
 
 
@@ -109,7 +104,7 @@ async def test_a_commit_that_left_its_branch_after_approval_is_stale(world: Worl
     keep = await new_commit(world)
     await green(world, keep)
     operation = await asked(world, "dev", "prod")
-    card = await world.card(operation, "waiting")
+    card = await card_of(world, operation, "waiting")
     parent = await new_commit(world, files={"README.md": "# elsewhere\n"})
     assert parent
     await world.github("branch", name="main", sha=old)

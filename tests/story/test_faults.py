@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.story.steps import asked, cards_of, ended, green, live_commit, new_commit
+from tests.story.steps import asked, card_of, cards_of, ended, green, live_commit, new_commit
 from tests.story.world_driver import World
 
 
@@ -13,7 +13,7 @@ def dispatches(requests: list[dict]) -> list[dict]:
 async def test_discord_away_in_the_middle_leaves_one_card_and_it_is_right(world: World):
     sha = await green(world, await new_commit(world))
     operation = await asked(world, "dev", "dev")
-    await world.card(operation, "running")
+    await card_of(world, operation, "running")
     await world.fault("discord", "refuse", match="/api/", for_s=60)
 
     async def live() -> bool:
@@ -43,7 +43,7 @@ async def test_a_rate_limit_of_github_is_waited_out_in_sight_and_can_be_cancelle
     await green(world, await new_commit(world))
     await world.fault("github", "rate_limit", match="POST .*/dispatches", seconds=45, times=5)
     operation = await asked(world, "dev", "dev")
-    card = await world.card(operation, "GitHub asks us to wait")
+    card = await card_of(world, operation, "GitHub asks us to wait")
     assert "running" in card.text
     await world.ask("dev", "ops cancel", operation=operation.lstrip("#"))
     assert "cancelled" in (await ended(world, operation, timeout_s=20)).text

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from tests.story.steps import asked, ended, green, new_commit
+from tests.story.steps import asked, ended, green, new_commit, operation_in
 from tests.story.world_driver import World
 
 KEEP_ALIVE_CLIENTS = 10
@@ -69,7 +69,7 @@ async def test_no_request_fails_during_ten_deploys_and_rollbacks(world: World):
         for number in range(DEPLOYS):
             if number % 3 == 2:
                 reply = await world.ask("dev", "rollback", service="app", environment="dev")
-                operation = reply.text[reply.text.index("#") :].split()[0].rstrip(".:,)")
+                operation = operation_in(reply)
             else:
                 await green(world, await new_commit(world))
                 operation = await asked(world, "dev", "dev")

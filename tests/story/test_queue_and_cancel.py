@@ -1,6 +1,6 @@
 """Two deploys of one service, and changing one's mind."""
 
-from tests.story.steps import asked, ended, green, live_commit, new_commit
+from tests.story.steps import asked, card_of, ended, green, live_commit, new_commit
 from tests.story.world_driver import World
 
 
@@ -10,7 +10,7 @@ async def test_the_second_deploy_waits_visibly_behind_the_first_and_then_runs(wo
     first = await asked(world, "dev", "dev")
     second_sha = await green(world, await new_commit(world))
     second = await asked(world, "dev2", "dev")
-    waiting = await world.card(second, "behind", first)
+    waiting = await card_of(world, second, "behind", first)
     assert "queued" in waiting.text
     assert "succeeded" in (await ended(world, first)).text
     assert "succeeded" in (await ended(world, second)).text
@@ -22,7 +22,7 @@ async def test_cancelling_during_the_build_cancels_the_run_on_github_and_says_wh
     await green(world, await new_commit(world))
     await world.github("outcome", workflow="build-image.yml", conclusion="success", seconds=200, times=1)
     operation = await asked(world, "dev", "dev")
-    await world.card(operation, "Build", "running")
+    await card_of(world, operation, "Build", "running")
     start = (await world.requests("github"))[-1]["n"]
     reply = await world.ask("dev", "ops cancel", operation=operation.lstrip("#"))
     assert reply.ephemeral
@@ -56,7 +56,7 @@ async def test_cancelling_during_the_rollout_stops_the_command_on_the_host(world
 async def test_somebody_without_a_say_cannot_cancel(world: World):
     await green(world, await new_commit(world))
     operation = await asked(world, "dev", "prod")
-    await world.card(operation, "waiting")
+    await card_of(world, operation, "waiting")
     reply = await world.ask("dev2", "ops cancel", operation=operation.lstrip("#"))
     assert reply.ephemeral
     assert "requester" in reply.text

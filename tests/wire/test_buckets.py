@@ -59,6 +59,14 @@ async def test_a_bucket_with_requests_left_holds_nothing_back(server: Server) ->
     assert buckets.wait_s("PATCH", 7) == 0
 
 
+async def test_progress_leaves_the_last_request_of_a_bucket_to_what_is_urgent(server: Server) -> None:
+    buckets = Buckets()
+    server.headers = {"X-RateLimit-Remaining": "1", "X-RateLimit-Reset-After": "30"}
+    await ask(server, buckets, "PATCH", "/channels/7/messages/1234")
+    assert buckets.wait_s("PATCH", 7, spare=1) > 29
+    assert buckets.wait_s("PATCH", 7) == 0
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 async def test_a_single_attempt_ends_with_the_first_refusal_and_says_when_to_come_back(
     server: Server, status: int

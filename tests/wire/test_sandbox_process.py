@@ -1,6 +1,7 @@
 """The sandbox as a process: what it refuses at its start, and that nothing of it is left, however it ends."""
 
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
@@ -101,9 +102,24 @@ async def test_a_port_of_another_program_is_69(tmp_path: Path) -> None:
     assert (code, f"Port {port} is taken" in err, home_option) == (69, True, "--home")
 
 
+async def it_begins_where_the_past_ends(world: World) -> None:
+    """What really runs is what the newest seeded rows say, and the newest commit is not built yet."""
+    rows = [json.loads(line) for line in (world.home / "seed.jsonl").read_text(encoding="utf-8").splitlines()]
+    for environment, ref in (("dev", "main~2"), ("prod", "main~4")):
+        sha = (await world.github("tag", name=f"on-{environment}", sha=ref))["sha"]
+        newest = [r for r in rows if (r["environment"], r["status"]) == (environment, "succeeded")][-1]
+        health = await world.health(environment)
+        assert (health["commit"], health["built_from"]) == (sha, newest["built_from"])
+        assert newest["commit"] == sha
+        assert (world.home / "images" / f"{newest['image'].rpartition(':')[2]}.tar").is_file()
+    head = (await world.github("tag", name="head", sha="main"))["sha"]
+    assert head not in "".join(note.read_text() for note in (world.home / "images").glob("*.json"))
+
+
 async def test_the_world_ends_everything_that_it_started_and_comes_back_as_it_was() -> None:
     async with World(with_bot=False) as world:
         before = await world.health("dev")
+        await it_begins_where_the_past_ends(world)
         sha = await world.push({"app/note.txt": "kept"}, "keep this")
         pids = descendants(world.pid)
         assert len(pids) >= 3, "moto and two services"

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from bot.db.faults import as_ours
-from bot.db.opening import FileLock, bring_up_to_date, prepare_directory, sqlite_engine
+from bot.db.opening import FileLock, bring_up_to_date, prepare_directory, refuse_foreign, sqlite_engine
 from bot.errors import Unavailable
 from bot.metrics import Metrics
 
@@ -64,6 +64,7 @@ class Database:
         lock = FileLock.take(path) if exclusive else None
         engine = sqlite_engine(path)
         try:
+            refuse_foreign(path)
             bring_up_to_date(engine, path, locked=exclusive)
         except BaseException as error:
             engine.dispose()

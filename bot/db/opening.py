@@ -5,9 +5,11 @@ Alembic is imported only when there is something to migrate: an up-to-date file 
 
 import fcntl
 import os
+import sqlite3
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -111,23 +113,36 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
+def refuse_foreign(path: Path) -> None:
+    """Look at the file, read-only, before anything of it is touched (switching to WAL would already change it).
+
+    Raises:
+        Unavailable: the schema is newer than this program, or the file belongs to another one.
+        sqlalchemy.exc.DBAPIError: the storage failed, or this is no database.
+    """
+    if not path.exists():
+        return
+    address = f"file:{quote(str(path))}?mode=ro"
+    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=NullPool)
+    with engine.connect() as connection:
+        version = _version(connection, path)
+    if version is not None and version not in REVISIONS:
+        raise Unavailable(
+            "database",
+            f"{path} was written by a newer Quarterdeck (schema {version}; this one knows up to {REVISIONS[-1]}). "
+            "Nothing was changed: start the newer version, or restore an older backup.",
+        )
+
+
 def bring_up_to_date(engine: Engine, path: Path, *, locked: bool) -> None:
     """Write the newest schema unless it is there; `locked` says that this process holds the file's lock already.
 
     Raises:
-        Unavailable: the schema is newer than this program, or the file belongs to another one.
         sqlalchemy.exc.DBAPIError: the storage failed.
     """
     with engine.connect() as connection:
-        version = _version(connection, path)
-        if version == REVISIONS[-1]:
+        if _version(connection, path) == REVISIONS[-1]:
             return
-        if version is not None and version not in REVISIONS:
-            raise Unavailable(
-                "database",
-                f"{path} was written by a newer Quarterdeck (schema {version}; this one knows up to {REVISIONS[-1]}). "
-                "Nothing was changed: start the newer version, or restore an older backup.",
-            )
         connection.rollback()
         with nullcontext() if locked else FileLock.take(path):
             _upgrade(connection)

@@ -72,7 +72,7 @@ def one_sentence(result: subprocess.CompletedProcess[str]) -> str:
     [
         ("[discord]", "[discord", "not valid TOML"),
         ("roles = {{ dev = 4, sre = 5 }}", "roles = {{}}", "discord.roles is empty"),
-        ("[services.app]", "[services]\n[people_]", "services"),
+        ('[services.app]\npaths = ["app"]\nimage_repository = "app"', "[services]", "services is empty"),
     ],
 )
 def test_a_configuration_that_cannot_be_used_exits_64(tmp_path, old, new, words):

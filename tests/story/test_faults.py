@@ -35,7 +35,8 @@ async def test_a_card_whose_post_was_answered_by_nobody_is_not_posted_twice(worl
 
 async def test_a_gateway_that_is_cut_is_resumed_and_no_command_is_lost(world: World):
     await world.fault("discord", "drop_gateway")
-    replies = await asyncio.gather(*(world.settle(await world.command("dev", "ping")) for _ in range(5)))
+    sent = [await world.command("dev", "ping") for _ in range(5)]
+    replies = await asyncio.gather(*(world.settle(interaction) for interaction in sent))
     assert [reply.state for reply in replies] == ["answered"] * 5
 
 

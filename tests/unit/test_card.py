@@ -131,6 +131,14 @@ async def test_failure_says_that_it_is_not_live_why_and_what_was_not_done() -> N
         assert needed in text
 
 
+async def test_the_end_of_a_build_log_shows_the_error_and_not_the_runners_marks() -> None:
+    at = "2026-11-23T06:42:17.2589460Z "
+    log = f"{at}##[group]Build image\n{at}ERROR: no such file\n{at}##[error]exit code 1.\n{at}##[endgroup]"
+    text = text_of(drawn(in_status(Status.FAILED, log_tail=log)))
+    assert "> ERROR: no such file\n> error: exit code 1." in text
+    assert "group" not in text
+
+
 async def test_a_cancel_that_is_not_verified_yet_says_so_and_cannot_be_asked_twice() -> None:
     asked = in_status(Status.RUNNING, cancel_requested_at=NOW, cancel_requested_by="dev")
     sheet = drawn(asked)

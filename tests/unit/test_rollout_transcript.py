@@ -15,7 +15,8 @@ def test_a_failure_keeps_its_reason_and_the_log_before_it():
 
 
 def test_the_result_is_read_as_json():
-    assert read_transcript('::result {"image":"x@sha256:1","commit":"c"}').result == {"image": "x@sha256:1", "commit": "c"}
+    said = read_transcript('::result {"image":"x@sha256:1","commit":"c"}')
+    assert said.result == {"image": "x@sha256:1", "commit": "c"}
 
 
 def test_a_result_that_was_cut_off_is_no_result():

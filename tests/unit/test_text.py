@@ -20,6 +20,8 @@ from bot.ui.text import clean, cut, duration, escape, fitted, quoted, quoted_tai
         ("- list", r"\- list"),
         ("> quote", r"\> quote"),
         ("fix #184 - again", "fix #184 - again"),
+        ("#184 was approved", "#184 was approved"),
+        ("-# small", r"\-# small"),
         ("[text](https://evil.example)", r"\[text\](https\://evil.example)"),
     ],
 )

@@ -83,7 +83,7 @@ class SmallBot(commands.Bot):
 @asynccontextmanager
 async def running(bot: commands.Bot, part: DiscordPart):
     """The bot, logged in and ready."""
-    task = asyncio.create_task(bot.start(part._token))
+    task = asyncio.create_task(bot.start(part.token))
     ready = asyncio.create_task(bot.wait_until_ready()) if bot._ready is not discord.utils.MISSING else None
     try:
         while ready is None and not task.done():
@@ -131,4 +131,4 @@ async def ran(
 
 def bare_http(part: DiscordPart) -> aiohttp.ClientSession:
     """A client that sends what it is told, as the bot."""
-    return aiohttp.ClientSession(headers={"Authorization": f"Bot {part._token}"})
+    return aiohttp.ClientSession(headers={"Authorization": f"Bot {part.token}"})

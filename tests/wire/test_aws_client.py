@@ -108,7 +108,10 @@ async def test_an_invocation_that_ssm_does_not_know_yet_is_none(server, client):
 
 
 async def test_a_lost_command_is_found_by_its_exact_comment(server, client):
-    rows = [{"CommandId": "2" * 36, "Comment": "quarterdeck op 12"}, {"CommandId": "1" * 36, "Comment": "quarterdeck op 1"}]
+    rows = [
+        {"CommandId": "2" * 36, "Comment": "quarterdeck op 12"},
+        {"CommandId": "1" * 36, "Comment": "quarterdeck op 1"},
+    ]
     server.answer = answering(200, {"Commands": rows})
     assert await client.find_command(instance_id="i-0a1b2c3d", comment="quarterdeck op 1") == "1" * 36
 

@@ -28,7 +28,7 @@ async def client(server):
         api_url=server.url,
         token="t0ken",
         http=http,
-        write_pause_s=0,  # noqa: S106
+        write_pause_s=0,
     )
     yield github
     github.close()
@@ -126,7 +126,7 @@ async def test_a_write_that_never_connected_was_certainly_not_sent(client):
         api_url=f"http://127.0.0.1:{port}",
         token="t",
         http=http,
-        write_pause_s=0,  # noqa: S106
+        write_pause_s=0,
     )
     with pytest.raises(Unreachable):
         await lonely.dispatch("build-image.yml", "main", {})

@@ -78,7 +78,7 @@ async def test_an_image_is_found_by_its_tag_and_a_second_of_that_tag_is_the_firs
     (found,) = (await ecr.describe_images(repositoryName="app", imageIds=[{"imageTag": tag}]))["imageDetails"]
     assert (found["imageDigest"], found["imageTags"]) == (version.digest, [tag])
 
-    other = ImageRecord("app", tag, f"sha256:{'2' * 64}", version.commit, 1)
+    other = ImageRecord("app", tag, f"sha256:{'2' * 64}", version.commit, 1, "2" * 64)
     assert await cloud.aws.register_image(other) == version.digest
 
 

@@ -129,7 +129,7 @@ async def test_a_wrong_token_is_refused_at_login(part):
 
 async def test_members_come_by_rest_with_their_present_roles(part, bot):
     part.set_roles("guest", ["dev"])
-    member = await bot.get_guild(cast.GUILD_ID).fetch_member(part._server.person("guest"))
+    member = await bot.get_guild(cast.GUILD_ID).fetch_member(cast.PEOPLE[5].id)
     assert [role.name for role in member.roles] == ["@everyone", "dev"]
     with pytest.raises(discord.NotFound) as refused:
         await bot.get_guild(cast.GUILD_ID).fetch_member(1325000000000000999)

@@ -103,7 +103,7 @@ class Wire:
         return json.loads(message.data)
 
     async def identify(self, part, **more):
-        await self.send(2, {"token": part._token, "intents": 1, "properties": {}, **more})
+        await self.send(2, {"token": part.token, "intents": 1, "properties": {}, **more})
         return await self.next()
 
 
@@ -135,14 +135,16 @@ async def test_the_first_packet_is_hello_and_a_heartbeat_is_acknowledged(part, w
     assert (chunk["nonce"], [one["user"]["username"] for one in chunk["members"]]) == ("n", ["sre", "sre2"])
 
 
-@pytest.mark.parametrize(("code", "left"), [(1000, 0), (4000, 1)])
-async def test_a_client_that_says_goodbye_ends_its_session_and_any_other_end_does_not(part, wires, code, left):
+@pytest.mark.parametrize(("code", "answer"), [(1000, 9), (4000, 0)])
+async def test_a_client_that_says_goodbye_ends_its_session_and_any_other_end_does_not(part, wires, code, answer):
     wire = await wires()
-    await wire.identify(part)
+    session = (await wire.identify(part))["d"]["session_id"]
     assert part.bot_connected()
     await wire.ws.close(code=code)
     await until(lambda: not part.bot_connected())
-    await until(lambda: len(part._gateway._sessions) == left)
+    second = await wires()
+    await second.send(6, {"token": part.token, "session_id": session, "seq": 2})
+    assert (await second.next())["op"] == answer
 
 
 async def test_a_stream_can_be_compressed(part, wires):
@@ -205,11 +207,11 @@ async def test_too_many_packets_close_the_socket(part, wires):
 
 async def test_an_unknown_session_is_told_to_begin_anew(part, wires):
     wire = await wires()
-    await wire.send(6, {"token": part._token, "session_id": "gone", "seq": 4})
+    await wire.send(6, {"token": part.token, "session_id": "gone", "seq": 4})
     assert await wire.next() == {"op": 9, "d": False, "s": None, "t": None}
     assert (await wire.identify(part))["t"] == "READY"
     await wire.next()
-    await wire.send(2, {"token": part._token, "intents": 1})
+    await wire.send(2, {"token": part.token, "intents": 1})
     assert await wire.next() == {"close": 4005}
 
 
@@ -218,12 +220,16 @@ async def test_a_resume_replays_what_came_after_the_sequence_number_and_nothing_
     session = (await wire.identify(part))["d"]["session_id"]
     await wire.next()
     await part.drop_gateway()
-    part._gateway.dispatch("TEST", {"n": 3})
+    async with bare_http(part) as http:
+        await http.post(f"{part.api_url}/channels/{OPS}/threads", json={"name": "meanwhile"})
     second = await wires()
-    await second.send(6, {"token": part._token, "session_id": session, "seq": 2})
-    assert [(one["t"], one["s"]) for one in (await second.next(), await second.next())] == [("TEST", 3), ("RESUMED", 4)]
+    await second.send(6, {"token": part.token, "session_id": session, "seq": 2})
+    assert [(one["t"], one["s"]) for one in (await second.next(), await second.next())] == [
+        ("THREAD_CREATE", 3),
+        ("RESUMED", 4),
+    ]
     third = await wires()
-    await third.send(6, {"token": part._token, "session_id": session, "seq": 99})
+    await third.send(6, {"token": part.token, "session_id": session, "seq": 99})
     assert await third.next() == {"close": 4007}
 
 
@@ -343,7 +349,7 @@ async def test_discord_py_waits_by_the_headers_and_is_never_refused(tmp_path):
     limits = Limits(posts=Rate(5, 0.2), overall=QUICK.overall)
     async with discord_part(tmp_path, limits=limits) as part, running(pinging(), part) as bot:
         await asyncio.gather(*(bot.channel("ops").send(str(n)) for n in range(12)))
-        statuses = [one["status"] for one in part._ledger.requests("discord", 0) if one["method"] == "POST"]
+        statuses = [one["status"] for one in part.ledger.requests("discord", 0) if one["method"] == "POST"]
         assert statuses.count(200) == 12
         assert len(part.messages(channel="ops")["messages"]) == 12
 
@@ -360,11 +366,11 @@ async def test_the_overall_limit_binds_the_bot_and_not_its_answers_to_interactio
 
 async def test_a_rate_limit_fault_is_waited_out_by_discord_py(part):
     async with running(pinging(), part) as bot:
-        part._faults.add("discord", "rate_limit", match="POST .*/messages", seconds=0.2, times=1)
+        part.faults.add("discord", "rate_limit", match="POST .*/messages", seconds=0.2, times=1)
         began = time.monotonic()
         await bot.channel("ops").send("after the wait")
         assert time.monotonic() - began >= 0.2
-        part._faults.add("discord", "lost_reply", match="POST .*/messages", times=1)
+        part.faults.add("discord", "lost_reply", match="POST .*/messages", times=1)
         with pytest.raises(aiohttp.ClientError):
             await bot.channel("ops").send("lost", nonce="n1")
         assert [one["text"] for one in part.messages(channel="ops")["messages"]] == ["after the wait", "lost"]
@@ -587,7 +593,7 @@ async def test_options_of_every_kind_arrive_and_hidden_commands_show_for_adminis
 async def test_everything_that_happens_is_told_with_the_views_of_the_control_api(part):
     async with running(pinging(), part):
         view = await ran(part, "ping")
-    events = {event.name: event.data for event in part._ledger._events}
+    events = {event.name: event.data for event in part.ledger._events}
     assert events["message.created"] == part.messages(channel="ops", user="dev")["messages"][0]
     assert events["message.created"]["ephemeral_for"] == "dev"
     assert events["interaction.updated"] == view

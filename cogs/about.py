@@ -19,6 +19,8 @@ from bot.ui.text import escape, joined, stamp
 TOPICS = {"deploy": "Deploying", "rollback": "Deploying", "status": "Looking", "ops": "Operations"}
 """The topic of a command by its first word; all others are about the bot itself."""
 
+IMPLAUSIBLE_S = 30.0
+
 
 class About(commands.Cog):
     """/ping, /help and /whoami."""
@@ -67,8 +69,12 @@ class About(commands.Cog):
 
 
 def _ms(seconds: float) -> str:
-    """A latency; Discord's is unknown (NaN) until the first heartbeat was answered."""
-    return "not measured yet" if seconds != seconds or seconds == float("inf") else f"{seconds * 1000:.0f} ms"
+    """A latency. Discord's is NaN until a heartbeat was answered, and as long as the pause between two heartbeats where
+    the answer outran discord.py's own note of the sending.
+    """
+    if not seconds < IMPLAUSIBLE_S:
+        return "not measured yet"
+    return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
 
 
 async def _database(house: House) -> str:

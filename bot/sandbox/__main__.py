@@ -113,10 +113,13 @@ async def run(asked: Invocation) -> None:
         runner = await _serve(world, asked.port)
         try:
             if asked.reset:
+                await world.throw_away()
                 await home.clear()
             home.note(world.port)
             announce(f"Open {world.page_url}")
             await _live(world)
+        except PartFailed as error:
+            raise CannotRun(f"{error}.") from error
         finally:
             await runner.cleanup()
     finally:
@@ -124,7 +127,11 @@ async def run(asked: Invocation) -> None:
 
 
 async def _live(world: World) -> None:
-    """Open the world and keep it until SIGINT, SIGTERM or SIGHUP."""
+    """Open the world and keep it until SIGINT, SIGTERM or SIGHUP.
+
+    Raises:
+        PartFailed: a part cannot be started.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -136,8 +143,6 @@ async def _live(world: World) -> None:
             announce(f"ready: {world.page_url}")
             await stopping
         announce("closing")
-    except PartFailed as error:
-        raise CannotRun(f"{error}.") from error
     finally:
         for task in (opening, stopping):
             task.cancel()

@@ -87,21 +87,25 @@ class Baseline:
         self._announce(f"{DEPLOYED} runs in {environment}: {self._host.url(environment, DEPLOYED)}")
 
     async def _versions(self) -> list[Version]:
-        """The main branch's versions, newest first, each with the image of its content."""
+        """The main branch's versions, newest first; those that nobody deployed yet have no image."""
         log = await self._git.text("log", "--first-parent", "--format=%H %ct %an %s", "main")
         built: dict[str, tuple[str, str]] = {}
-        versions = []
-        for line in reversed(log.splitlines()):
-            sha, seconds, login, title = line.split(" ", 3)
-            tag = await self._tag(sha)
-            if tag not in built:
-                order = BuildOrder(component=DEPLOYED, commit=sha, tag=tag, request="baseline")
-                built[tag] = (await self._images.build(order), sha)
-            digest, built_from = built[tag]
-            image = f"{self._host.registry}/{DEPLOYED}@{digest}"
+        versions: list[Version] = []
+        lines = log.splitlines()
+        for back in range(len(lines) - 1, -1, -1):
+            sha, seconds, login, title = lines[back].split(" ", 3)
+            image, built_from = await self._image(sha, built) if back >= ON_DEV else ("", "")
             at = datetime.fromtimestamp(int(seconds), UTC)
             versions.append(Version(sha, at, title, MEMBERS.get(login, STRANGER), image, built_from))
         return versions[::-1]
+
+    async def _image(self, sha: str, built: dict[str, tuple[str, str]]) -> tuple[str, str]:
+        """The image of the component's content at that commit, and the commit that it was built from."""
+        tag = await self._tag(sha)
+        if tag not in built:
+            order = BuildOrder(component=DEPLOYED, commit=sha, tag=tag, request="baseline")
+            built[tag] = (f"{self._host.registry}/{DEPLOYED}@{await self._images.build(order)}", sha)
+        return built[tag]
 
     async def _tag(self, sha: str) -> str:
         """The image tag of the component's content at that commit."""

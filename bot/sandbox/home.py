@@ -16,7 +16,7 @@ from bot.sandbox.host.processes import end_process
 
 LOCK = "world.lock"
 NOTE = "world.json"
-CONTAINER_RECORDS = "host/*/containers/containers/*/container.json"
+CONTAINER_RECORDS = "host/*/*/containers/*/container.json"
 """Where the host's stand-in writes down the processes that it runs."""
 
 

@@ -13,7 +13,7 @@ import re
 import secrets
 import tarfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 IMAGE_FILE = "image.json"
@@ -35,13 +35,17 @@ class BuildOrder:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One image that was built: in which ECR repository, by which tag and digest (`sha256:...`), from which commit."""
+    """One image that was built: in which ECR repository, by which tag and digest (`sha256:...`), from which commit.
+
+    `archive` is the hex name of its tar; the digest is the same unless a real engine built the image from it.
+    """
 
     repository: str
     tag: str
     digest: str
     commit: str
     size: int
+    archive: str
 
 
 class BuildFailed(Exception):
@@ -76,10 +80,9 @@ class ImageStore:
         paths = await self._paths(order)
         archived = await self._git("archive", "--format=tar", order.commit, "--", *paths)
         record = await asyncio.to_thread(self._keep, order, archived)
-        registered = await self._register(record)
-        if registered == record.digest:
-            await asyncio.to_thread(self._note, record)
-        return registered
+        registered = replace(record, digest=await self._register(record))
+        await asyncio.to_thread(self._note, registered)
+        return registered.digest
 
     async def _paths(self, order: BuildOrder) -> list[str]:
         """Those of the component's paths that the commit has."""
@@ -111,10 +114,10 @@ class ImageStore:
         content = _with_file(archived, IMAGE_FILE, json.dumps(image, indent=2).encode() + b"\n")
         name = hashlib.sha256(content).hexdigest()
         self._write(f"{name}.tar", content)
-        return ImageRecord(order.component, order.tag, f"sha256:{name}", order.commit, len(content))
+        return ImageRecord(order.component, order.tag, f"sha256:{name}", order.commit, len(content), name)
 
     def _note(self, record: ImageRecord) -> None:
-        self._write(f"{record.digest.removeprefix('sha256:')}.json", json.dumps(asdict(record)).encode())
+        self._write(f"{record.archive}.json", json.dumps(asdict(record)).encode())
 
     def _write(self, name: str, content: bytes) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
-"""The list of the world's parts as the page shows it, and the refusals that belong to parts which are not there."""
+"""The world's parts as the page lists them, and how they are opened: side by side, each failure in one sentence."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from bot.sandbox.wire import Rejected
 
@@ -36,3 +37,29 @@ class Part:
     url: str = ""
     detail: str = "starting"
     pid: int | None = None
+
+
+async def bordered(name: str, opening: Coroutine[Any, Any, None]) -> None:
+    """The border of the world's start: whatever a part cannot do becomes one sentence that names the part.
+
+    Raises:
+        PartFailed: instead of any other exception.
+    """
+    try:
+        await opening
+    except Exception as error:
+        raise PartFailed(name, error) from error
+
+
+async def together(*opening: Coroutine[Any, Any, None]) -> None:
+    """Run them side by side; the first failure ends the others and is raised as itself.
+
+    Raises:
+        PartFailed: from one of them.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in opening:
+                group.create_task(one)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None

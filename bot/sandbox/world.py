@@ -7,7 +7,7 @@ The page's port is served before this begins (see `__main__`), so that a visitor
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -37,7 +37,7 @@ from bot.sandbox.github.part import GithubPart
 from bot.sandbox.host.part import HostPart
 from bot.sandbox.images import BuildFailed, BuildOrder, ImageStore
 from bot.sandbox.ledger import Ledger
-from bot.sandbox.parts import ABSENT, Kind, NotUp, Part, PartFailed
+from bot.sandbox.parts import ABSENT, Kind, NotUp, Part, bordered, together
 from bot.sandbox.supervisor import State, Supervisor
 from bot.sandbox.wire import Guard, Rejected
 
@@ -127,14 +127,23 @@ class World:
             self._tell(Part(name, "absent", detail=detail))
         for name in ("discord", "github", "host", "aws"):
             self._tell(Part(name, "fake"))
-        await _together(self._open_discord(), self._open_github(), self._open_machines())
+        await together(self._open_discord(), self._open_github(), self._open_machines())
         baseline = self._open_baseline()
-        await _bordered("baseline", baseline.prepare())
-        await _together(self._open_bot(), _bordered("baseline", baseline.roll_out()))
+        await bordered("baseline", baseline.prepare())
+        await together(self._open_bot(), bordered("baseline", baseline.roll_out()))
         self._tell_host()
         self._prepared = True
         await self._bot_connected()
         self.ledger.publish("ready", {"ready": self.ready})
+
+    async def throw_away(self) -> None:
+        """Take out of a real engine what an earlier world on this home brought to it; the home itself stays.
+
+        Raises:
+            PartFailed: the engine cannot be asked.
+        """
+        if self.options.engine and (self.options.home / "host").is_dir():
+            await bordered("host", self._new_host().remove())
 
     async def close(self) -> None:
         """End everything, the newest first."""
@@ -235,8 +244,13 @@ class World:
     async def _start(self, name: str, part: "_Startable") -> None:
         """Start a part; its end is arranged before, since a part that fails half-way may have opened something."""
         self._stack.push_async_callback(part.close)
-        await _bordered(name, part.start())
+        await bordered(name, part.start())
         self._announce(f"{name} ready")
+
+    def _new_host(self) -> HostPart:
+        return HostPart(
+            **self._shared(), home=self.options.home, source=self.options.source, engine=self.options.engine
+        )
 
     def _shared(self) -> dict[str, Any]:
         return {"clock": self.clock, "ledger": self.ledger, "faults": self.faults, "guard": self.guard}
@@ -363,29 +377,3 @@ def _up(part: T | None, name: str) -> T:
     if part is None:
         raise NotUp(f"The {name} part is still starting: wait until GET /state says ready.")
     return part
-
-
-async def _bordered(name: str, opening: Coroutine[Any, Any, None]) -> None:
-    """The border of the world's start: whatever a part cannot do becomes one sentence that names the part.
-
-    Raises:
-        PartFailed: instead of any other exception.
-    """
-    try:
-        await opening
-    except Exception as error:
-        raise PartFailed(name, error) from error
-
-
-async def _together(*opening: Coroutine[Any, Any, None]) -> None:
-    """Run them side by side; the first failure ends the others and is raised as itself.
-
-    Raises:
-        PartFailed: from one of them.
-    """
-    try:
-        async with asyncio.TaskGroup() as group:
-            for one in opening:
-                group.create_task(one)
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None

@@ -141,7 +141,9 @@ class Board:
             channel = str(row.channel_id)
             if row.key in self._busy or in_flight[channel] >= AT_ONCE:
                 continue
-            held_s = self._buckets.wait_s("POST" if row.message_id is None else "PATCH", row.channel_id)
+            method = "POST" if row.message_id is None else "PATCH"
+            spare = 1 if row.priority >= Priority.PROGRESS else 0
+            held_s = self._buckets.wait_s(method, row.channel_id, spare=spare)
             if held_s > 0:
                 wait_s = min(wait_s, held_s)
                 continue

@@ -16,6 +16,8 @@ import aiohttp
 _SINGLE: ContextVar[bool] = ContextVar("single_attempt", default=False)
 _MESSAGES = re.compile(r"/channels/(\d+)/messages(?:/\d+)?$")
 DEFAULT_WAIT_S = 1.0
+EVERYTHING = ("*", 0)
+"""The key of a global limit."""
 
 
 class NotTaken(Exception):
@@ -32,6 +34,7 @@ class Buckets:
 
     def __init__(self) -> None:
         self._free_at: dict[tuple[str, int], float] = {}
+        self._left: dict[tuple[str, int], tuple[int, float]] = {}
 
     def trace(self) -> aiohttp.TraceConfig:
         """The hook for `discord.Client(http_trace=...)`."""
@@ -39,10 +42,19 @@ class Buckets:
         config.on_request_end.append(self._saw)
         return config
 
-    def wait_s(self, method: str, channel_id: int) -> float:
-        """Seconds until the next such request may go out; 0 when it may now."""
+    def wait_s(self, method: str, channel_id: int, *, spare: int = 0) -> float:
+        """Seconds until the next such request may go out; 0 when it may now.
+
+        `spare` requests of the bucket are left to those that are more urgent.
+        """
         now = time.monotonic()
-        return max(0.0, self._free_at.get((method, channel_id), 0.0) - now, self._free_at.get(("*", 0), 0.0) - now)
+        left, reset_at = self._left.get((method, channel_id), (spare + 1, 0.0))
+        held_until = (
+            self._free_at.get((method, channel_id), 0.0),
+            self._free_at.get(EVERYTHING, 0.0),
+            reset_at if left <= spare else 0.0,
+        )
+        return max(0.0, *(until - now for until in held_until))
 
     @contextmanager
     def single_attempt(self) -> Iterator[None]:
@@ -58,20 +70,23 @@ class Buckets:
     ) -> None:
         headers, status = params.response.headers, params.response.status
         found = _MESSAGES.search(params.url.path)
+        if found is None and "/interactions/" in params.url.path:
+            return  # they have limits of their own, and the global one does not bind them
         wait_s = _seconds(headers.get("Retry-After"))
         if found is not None:
             self._note(params.method, int(found.group(1)), headers.get("X-RateLimit-Remaining"),
                        _seconds(headers.get("X-RateLimit-Reset-After")))  # fmt: skip
         if status == 429:
-            key = ("*", 0) if "X-RateLimit-Global" in headers or found is None else (params.method, int(found.group(1)))
+            everything = found is None or "X-RateLimit-Global" in headers
+            key = EVERYTHING if everything or found is None else (params.method, int(found.group(1)))
             self._free_at[key] = time.monotonic() + (wait_s or DEFAULT_WAIT_S)
         if _SINGLE.get() and (status == 429 or status >= 500):
             params.response.close()
             raise NotTaken(status, wait_s)
 
     def _note(self, method: str, channel_id: int, remaining: str | None, reset_s: float | None) -> None:
-        if remaining == "0" and reset_s is not None:
-            self._free_at[method, channel_id] = time.monotonic() + reset_s
+        if remaining is not None and remaining.isdigit() and reset_s is not None:
+            self._left[method, channel_id] = (int(remaining), time.monotonic() + reset_s)
 
 
 def _seconds(value: str | None) -> float | None:

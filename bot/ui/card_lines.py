@@ -1,5 +1,6 @@
 """The words of an operation's card, block by block, at phone width (about 36 characters a line). No components here."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +11,12 @@ from bot.ops.model import Operation, Status, Step, Verdict, Vote
 from bot.ui.text import counted, duration, escape, fitted, joined, moment, quoted, quoted_tail, stamp
 
 COMMITS_ON_CARD = 4
+STEP_TEXT = 40
+"""Characters of a step's text: about a line on a phone."""
 DEPLOY_STEPS = ("Build", "Pull", "Start", "Healthy", "Switch", "Drain", "Verify")
 """The way of a deploy. A rollback builds nothing."""
+_RUNNER_TIME = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z ")
+_RUNNER_GROUPS = ("##[group]", "##[endgroup]")
 SWITCHING = ("Switch", "Drain", "Checked", "Verify")
 """From the first of these on, the new version may be the one that serves."""
 
@@ -152,10 +157,11 @@ def _change(operation: Operation) -> Iterator[str]:
 
 
 def commit_line(commit: dict[str, Any]) -> str:
-    """One commit, alone on its quoted line: `4f1c2a9 Fix cart rounding · harbour-dev #12`."""
-    pull = f" #{commit['pr']}" if commit.get("pr") else ""
-    author = f" · {escape(str(commit['author']), 39)}" if commit.get("author") else ""
-    return f"> {commit['sha']} {escape(str(commit['title']), 72)}{author}{pull}"
+    """One commit, alone on its quoted line: `4f1c2a9 Fix cart rounding · harbour-dev · #12`."""
+    words, pull = str(commit["title"]), f"#{commit['pr']}" if commit.get("pr") else ""
+    author = escape(str(commit["author"]), 39) if commit.get("author") else ""
+    parts = [escape(words, 72), author, pull if pull not in words else ""]
+    return f"> {commit['sha']} " + " · ".join(part for part in parts if part)
 
 
 def _more_commits(shown: Any, listed: int) -> str:
@@ -228,7 +234,7 @@ def _furthest(way: Sequence[str], known: set[str]) -> int:
 def step_line(step: Step) -> str:
     """One step: `ok Pull · 6 s`."""
     words = {"ok": "ok", "running": "→", "failed": "✗ failed:", "waiting": "…", "skipped": "– skipped:"}
-    parts = [f"{words[step.state]} {step.name}", escape(step.text, 80)]
+    parts = [f"{words[step.state]} {step.name}", escape(step.text, STEP_TEXT)]
     if step.seconds is not None and step.state in ("ok", "running", "failed"):
         parts.append(duration(step.seconds))
     return " · ".join(part for part in parts if part)
@@ -254,7 +260,7 @@ def _success(operation: Operation) -> Iterator[str]:
     yield address(url) if url else ""
     yield from _title_of_commit(operation)
     before = short(replaced(operation))
-    yield f"replaced {before}" if before else ""
+    yield f"replaced {before}" if before and before != operation.target else ""
     if operation.kind == "deploy" and result:
         built_from = short(str(result.get("built_from", "")))
         origin = f", built from {built_from}" if built_from else ""
@@ -268,15 +274,27 @@ def address(url: str) -> str:
 
 
 def _reason(operation: Operation) -> Iterator[str]:
-    yield escape(operation.reason, 600) if operation.reason else face_of(operation).sentence
+    if operation.status is Status.DENIED and operation.reason:
+        yield quoted(operation.reason, 600)
+    else:
+        yield escape(operation.reason, 600) if operation.reason else face_of(operation).sentence
 
 
 def _failure(operation: Operation) -> Iterator[str]:
-    if not operation.result.get("live") and "NOT LIVE" not in operation.reason:
-        yield "**NOT LIVE.**" + (f" {short(replaced(operation))} was serving before." if replaced(operation) else "")
+    before = short(replaced(operation))
+    if not any(step.name in SWITCHING for step in operation.steps):
+        yield "**NOT LIVE.**" + (f" {before} still serves." if before else "")
+    elif "NOT LIVE" not in operation.reason:
+        yield "**NOT LIVE.**" + (f" {before} served before." if before else "")
     yield f"why: {escape(operation.reason, 600)}"
-    yield quoted_tail(operation.log_tail, lines=3, limit=500)
+    yield quoted_tail(telling(operation.log_tail), lines=3, limit=500)
     yield from _did(operation)
+
+
+def telling(log: str) -> str:
+    """A log without what GitHub's runner puts around the lines: times, and marks of groups."""
+    lines = (_RUNNER_TIME.sub("", line) for line in log.splitlines())
+    return "\n".join(line.replace("##[error]", "error: ") for line in lines if not line.startswith(_RUNNER_GROUPS))
 
 
 def _did(operation: Operation) -> Iterator[str]:
@@ -297,7 +315,7 @@ def _held(operation: Operation) -> Iterator[str]:
 
 def log_text(operation: Operation, limit: int) -> str:
     """Steps, reason and the end of the log, for the person who asks to see them."""
-    tail = quoted_tail(operation.log_tail, lines=25, limit=limit - 1400)
+    tail = quoted_tail(telling(operation.log_tail), lines=25, limit=limit - 1400)
     steps = fitted((step_line(step) for step in operation.steps), 700)
     return joined(
         [

@@ -19,7 +19,7 @@ from bot.policy import ANYBODY, Action, authorise
 from bot.services.catalog import RefChoice
 from bot.ui.card_lines import checks_line, face_of, short
 from bot.ui.house import actor_of, house_of
-from bot.ui.text import CHOICE_LIMIT, CHOICES_LIMIT, duration, label
+from bot.ui.text import CHOICE_LIMIT, CHOICES_LIMIT, age, label
 
 Choice = app_commands.Choice[str]
 Suggest = Callable[[discord.Interaction[Any], str], Coroutine[Any, Any, list[Choice]]]
@@ -71,7 +71,7 @@ def _ref_label(ref: RefChoice) -> str:
     sha = short(ref.commit.sha)
     head = sha if ref.value == ref.commit.sha else f"{ref.value} · {sha}"
     ci = checks_line({**asdict(ref.checks), "failing": ()}).rstrip(": ") if ref.checks else ""
-    tail = f" · {duration(datetime.now(UTC) - ref.commit.committed_at)} old"
+    tail = f" · {age(datetime.now(UTC) - ref.commit.committed_at)} old"
     text = " · ".join(part for part in (head, ci, ref.commit.title) if part)
     return label(text, CHOICE_LIMIT - len(tail)) + tail
 
@@ -94,8 +94,8 @@ async def earlier_versions(interaction: discord.Interaction[Any], current: str) 
 def _version_label(operation: Operation) -> str:
     ended = operation.ended_at or operation.created_at
     title = str(operation.shown.get("title", ""))
-    age = f"{duration(datetime.now(UTC) - ended)} ago"
-    text = f"{operation.target} · {operation.short_id} by {operation.requester}, {age}"
+    ago = f"{age(datetime.now(UTC) - ended)} ago"
+    text = f"{operation.target} · {operation.short_id} by {operation.requester}, {ago}"
     return label(f"{text} · {title}" if title else text, CHOICE_LIMIT)
 
 
@@ -120,10 +120,10 @@ async def _operations(
 
 
 def _operation_label(operation: Operation) -> str:
-    age = duration(datetime.now(UTC) - operation.created_at)
+    ago = f"{age(datetime.now(UTC) - operation.created_at)} ago"
     what = f"{operation.kind} {operation.service} > {operation.environment} {operation.target}"
     state = f"{operation.short_id} {face_of(operation).word}"
-    return label(f"{state} · {what} by {operation.requester}, {age} ago", CHOICE_LIMIT)
+    return label(f"{state} · {what} by {operation.requester}, {ago}", CHOICE_LIMIT)
 
 
 def _filled_in(interaction: discord.Interaction[Any], option: str) -> str:

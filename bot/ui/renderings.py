@@ -186,7 +186,8 @@ def audit_line(event: Event) -> str:
     """One event in one line: its number, when, on what, who, what."""
     about = f" #{event.operation_id}" if event.operation_id is not None else ""
     times = f" ({event.count} times)" if event.count > 1 else ""
-    said = f"{escape(event.actor, 40)}: {escape(event.text, 220)}{times}"
+    actor = "" if event.text.startswith(event.actor) else f"{escape(event.actor, 40)}: "
+    said = f"{actor}{escape(event.text, 220)}{times}"
     return f"`{event.id}` {stamp(event.at, 'T')}{about} · {event.name} · {said}"
 
 

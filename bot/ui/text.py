@@ -18,7 +18,7 @@ CHOICE_LIMIT = 100
 """Characters of a choice's name and value (autocomplete and selects)."""
 CHOICES_LIMIT = 25
 
-_MARKDOWN = re.compile(r"([\\*~`|\[\]<]|(?<![^\W_])_|_(?![^\W_]))|^(?=[#>+-])")
+_MARKDOWN = re.compile(r"([\\*~`|\[\]<]|(?<![^\W_])_|_(?![^\W_]))|^(?=(?:#{1,3}|-#|[+-]|>|>>>)\s)")
 """What means something anywhere in a line (a single underscore inside a word does not), or at its beginning."""
 _LINK = re.compile(r":(?=//)")
 _MENTION = re.compile(r"@(?=\S)")
@@ -88,6 +88,15 @@ def duration(length: timedelta | float) -> str:
     if hours < 48:
         return f"{hours} h {left:02d} min"
     return f"{hours // 24} d {hours % 24} h"
+
+
+def age(length: timedelta) -> str:
+    """How old something is, roughly: `6 min`, `26 h`, `3 d`."""
+    seconds = max(0, round(length.total_seconds()))
+    for size, unit, up_to in ((1, "s", 90), (60, "min", 90 * 60), (3600, "h", 48 * 3600)):
+        if seconds < up_to:
+            return f"{seconds // size} {unit}"
+    return f"{seconds // 86400} d"
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,8 +1,10 @@
 """`python -m tests.bench`: measures the parts that are asked for, prints Markdown, kept in `.cache/bench.md`."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 from tests.bench import bot, engine, report, service
 from tests.bench.processes import ROOT
@@ -51,5 +53,14 @@ def _measured(title: str, measure: Callable[[], Section]) -> str:
     return text
 
 
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    # SIGTERM unwinds like Ctrl-C does, so that nothing that was started is left behind.
+    signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("bench: interrupted; what it had started is ended, and nothing was kept")

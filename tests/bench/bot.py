@@ -6,6 +6,7 @@ that wants an approval: so each is really planned, decided, stored and shown, an
 
 import asyncio
 import statistics
+import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -16,10 +17,11 @@ from tests.bench.world import World
 TITLE = "Quarterdeck beside a bare discord.py bot"
 DEPLOY = {"service": "app", "environment": "prod", "ref": "main"}
 COMMANDS: dict[str, dict[str, str]] = {"ping": {}, "deploy": DEPLOY}
-BURSTS = {1: 60, 10: 12, 100: 4}
-"""How many at once, and how often; every size gives at least sixty responses a round."""
+BURSTS = {1: 30, 10: 6, 100: 3}
+"""How many at once, and how often; every size gives thirty responses a round, or more."""
 SETTLE_S = 3.0
 OPERATIONS = 1000
+GROWTH_BURST = 50
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Contender:
     async def respond(self, world: World) -> None:
         """One round of bursts of every size with every command."""
         async with world.contender(self.arguments):
+            say(f"{self.name}: first responses")
             for command, options in COMMANDS.items():
                 await world.burst(command, options, size=5)
                 for size, times in BURSTS.items():
@@ -55,8 +58,9 @@ class Contender:
             await asyncio.sleep(SETTLE_S)
             self.rss_mib["idle"] = rss_mib(pid)
             for name in ("half", "all"):
-                for _ in range(OPERATIONS // 2 // 20):
-                    await self._burst(world, "deploy", DEPLOY, 20)
+                say(f"{self.name}: memory, {name}")
+                for _ in range(OPERATIONS // 2 // GROWTH_BURST):
+                    await self._burst(world, "deploy", DEPLOY, GROWTH_BURST)
                 await asyncio.sleep(SETTLE_S)
                 self.rss_mib[name] = rss_mib(pid)
 
@@ -66,6 +70,10 @@ class Contender:
                 self.missed += 1
             else:
                 self.ack_ms[command, size].append(float(seen["ack_ms"]))
+
+
+def say(line: str) -> None:
+    print(f"bench: {line}", file=sys.stderr, flush=True)
 
 
 def measure(*, rounds: int) -> Section:

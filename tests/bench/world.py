@@ -97,7 +97,8 @@ class World:
         sent = await asyncio.gather(
             *(self.post("commands", user="dev", channel="ops", command=command, options=options) for _ in range(size))
         )
-        return await asyncio.gather(*(self._answered(one["interaction"]) for one in sent))
+        # One after the other: asking for all at once would keep the sandbox busy with questions instead of answers.
+        return [await self._answered(one["interaction"]) for one in sent]
 
     async def _answered(self, interaction: str) -> dict[str, Any]:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):

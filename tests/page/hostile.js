@@ -66,13 +66,17 @@ async ([host, port, channel]) => {
       one.onerror = () => done("blocked");
       setTimeout(() => done("blocked"), 3000);
     });
-  for (const path of ["/gateway?v=10&encoding=json", "/control/v1/events", "/"]) note(`socket ${path}`, await socket(path));
-  const stream = new EventSource(at("/control/v1/events"));
-  note("stream", await new Promise((done) => {
-    stream.onopen = () => done("open");
-    stream.onerror = () => done("blocked");
-    setTimeout(() => done("blocked"), 3000);
-  }));
-  stream.close();
+  const stream = () =>
+    new Promise((done) => {
+      const one = new EventSource(at("/control/v1/events"));
+      const end = (outcome) => (one.close(), done(outcome));
+      one.onopen = () => end("open");
+      one.onerror = () => end("blocked");
+      setTimeout(() => end("blocked"), 3000);
+    });
+  await Promise.all([
+    ...["/gateway?v=10&encoding=json", "/control/v1/events", "/"].map(async (path) => note(`socket ${path}`, await socket(path))),
+    stream().then((outcome) => note("stream", outcome)),
+  ]);
   return outcomes;
 }

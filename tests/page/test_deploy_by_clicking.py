@@ -1,5 +1,6 @@
 """The main job, done in a browser: ask, approve as another member, watch, refuse; at a desk and on a phone."""
 
+import pytest
 from playwright.async_api import expect
 
 from tests.page.visitor import RUN_MS, Visitor
@@ -33,10 +34,12 @@ async def test_the_same_works_at_the_width_of_a_phone(phone_visitor: Visitor, wo
     assert not wide, "the page can be scrolled sideways on a phone"
 
 
-async def test_a_line_that_is_typed_whole_deploys_to_dev(visitor: Visitor, world: World) -> None:
+@pytest.mark.parametrize("way", ["typed", "pasted"])
+@pytest.mark.parametrize("line", ["/deploy app dev main", "/deploy service:app environment:dev ref:main"])
+async def test_a_whole_line_deploys_to_dev(visitor: Visitor, world: World, line: str, way: str) -> None:
     sha = await green(world, await new_commit(world))
     await visitor.become("dev")
-    operation = await visitor.type_line("/deploy app dev main")
+    operation = await (visitor.type_line(line) if way == "typed" else visitor.paste_line(line))
     await expect(visitor.card(operation)).to_contain_text("succeeded", timeout=RUN_MS)
     assert (await world.health("dev"))["commit"] == sha
 

@@ -59,15 +59,25 @@ class Visitor:
         return await self._operation_in(before)
 
     async def type_line(self, line: str) -> str:
-        """Type a whole command and press Enter until it is sent; returns the operation's short id."""
+        """Type a whole command key by key and send it with Enter; returns the operation's short id."""
+        before = await self.private_answers.count()
+        await self.page.get_by_role("combobox", name="Command line").click()
+        await self.page.keyboard.type(line, delay=60)
+        return await self.send(before)
+
+    async def paste_line(self, line: str) -> str:
+        """Paste a whole command and send it with Enter; returns the operation's short id."""
         before = await self.private_answers.count()
         await self.page.get_by_role("combobox", name="Command line").click()
         await self.page.keyboard.insert_text(line)
+        return await self.send(before)
+
+    async def send(self, answers_before: int) -> str:
+        """Press Enter, once more if the first one only took a suggestion; returns the operation's short id."""
         await self.page.keyboard.press("Enter")
-        await expect(self.page.locator(".command-form")).to_be_visible()
-        await self.page.keyboard.press("Escape")
-        await self.page.keyboard.press("Enter")
-        return await self._operation_in(before)
+        if await self.page.locator(".command-form").is_visible():
+            await self.page.keyboard.press("Enter")
+        return await self._operation_in(answers_before)
 
     async def _operation_in(self, answers_before: int) -> str:
         answer = self.private_answers.nth(answers_before)

@@ -97,7 +97,6 @@ def main() -> None:
     print(json.dumps({"port": server.server_port}), flush=True)
     sys.stdin.read()
     commands.close()
-    server.shutdown()
 
 
 if __name__ == "__main__":

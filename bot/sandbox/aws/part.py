@@ -137,15 +137,26 @@ class AwsPart:
 
     async def register_image(self, record: ImageRecord) -> str:
         """Make ECR know an image; returns the digest that the tag names, an older one if the tag exists already."""
+        if known := await self._tagged(record):
+            return known
+        digest = await self._host.publish(record)
         ecr = self._demo["ecr"]
         with suppress(ecr.exceptions.ImageTagAlreadyExistsException, ecr.exceptions.ImageAlreadyExistsException):
             await ecr.put_image(
                 repositoryName=record.repository,
                 imageTag=record.tag,
-                imageDigest=record.digest,
-                imageManifest=_manifest(record),
+                imageDigest=digest,
+                imageManifest=_manifest(record, digest),
             )
-        found = await ecr.describe_images(repositoryName=record.repository, imageIds=[{"imageTag": record.tag}])
+        return await self._tagged(record)
+
+    async def _tagged(self, record: ImageRecord) -> str:
+        """The digest that the record's tag names now; empty when there is no such tag."""
+        ecr = self._demo["ecr"]
+        try:
+            found = await ecr.describe_images(repositoryName=record.repository, imageIds=[{"imageTag": record.tag}])
+        except ecr.exceptions.ImageNotFoundException:
+            return ""
         return str(found["imageDetails"][0]["imageDigest"])
 
     async def _knows_image(self, repository: str, digest: str) -> bool:
@@ -224,7 +235,7 @@ def _new_session() -> Any:
     return aiobotocore.session.get_session()
 
 
-def _manifest(record: ImageRecord) -> str:
+def _manifest(record: ImageRecord, digest: str) -> str:
     """A manifest that is as unique as the image: registries tell images apart by it."""
     return json.dumps(
         {
@@ -233,13 +244,13 @@ def _manifest(record: ImageRecord) -> str:
             "config": {
                 "mediaType": "application/vnd.docker.container.image.v1+json",
                 "size": 2,
-                "digest": record.digest,
+                "digest": digest,
             },
             "layers": [
                 {
                     "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
                     "size": record.size,
-                    "digest": record.digest,
+                    "digest": digest,
                 }
             ],
         }

@@ -25,6 +25,7 @@ STDOUT_MAX, STDERR_MAX, LISTED_MAX = 24_000, 8_000, 2_500
 TRUNCATED = "--output truncated--"
 GRACE_S = 10.0
 POLL_S = 0.05
+ROLLOUT = "quarterdeck-deploy"
 ACTIVE = ("Pending", "InProgress", "Cancelling")
 
 
@@ -257,20 +258,20 @@ def _bent(order: Order, outcome: Outcome) -> str:
     """The script of a run to which the lever applies."""
     if not outcome.exit_code:
         return f"sleep {outcome.seconds:g}\n{order.script.text}"
-    first = order.parameters.get("Image", ("",))[0].rpartition("@")[2]
     reason = f"the container engine on this host ended with code {outcome.exit_code}"
-    lines = (
-        [f"::step pull running {first}"],
-        [f"::log Error response from daemon: {reason}", f"::step pull failed {reason}"],
-    )
-    last = f"::failed pull {reason}"
-    return "\n".join(
-        [
-            *(f"printf '%s\\n' {shlex.quote(line)}" for line in lines[0]),
-            f"sleep {outcome.seconds:g}",
-            *(f"printf '%s\\n' {shlex.quote(line)}" for line in (*lines[1], last)),
-            f"printf '%s\\n' {shlex.quote(reason)} >&2",
-            f"exit {outcome.exit_code}",
-            "",
+    before, after = [], [f"::failed status {reason}"]
+    if order.document == ROLLOUT:
+        digest = order.parameters.get("Image", ("",))[0].rpartition("@")[2]
+        before = [f"::step pull running {digest}"]
+        after = [
+            f"::log Error response from daemon: {reason}",
+            f"::step pull failed {reason}",
+            f"::failed pull {reason}",
         ]
+    return "\n".join(
+        [*map(_say, before), f"sleep {outcome.seconds:g}", *map(_say, after), f"exit {outcome.exit_code}", ""]
     )
+
+
+def _say(line: str) -> str:
+    return f"printf '%s\\n' {shlex.quote(line)}"

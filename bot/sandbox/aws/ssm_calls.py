@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
+from moto.ssm.exceptions import SSMException
 from moto.ssm.responses import SimpleSystemManagerResponse as SsmResponse
 
 from bot.sandbox.aws.documents import SsmFault, script_of
@@ -54,7 +54,7 @@ class SsmCalls:
     def _demo_only(self, name: str, call: Callable[[SsmResponse], Any]) -> Callable[[SsmResponse], Any]:
         def guarded(response: SsmResponse) -> Any:
             if response.headers.get(self._caller_header) != "demo":
-                raise ServiceException("AccessDeniedException", f"This key is not authorized to perform: ssm:{name}")
+                raise SSMException("AccessDeniedException", f"This key is not authorized to perform: ssm:{name}")
             answer = call(response)
             if name in ("create_document", "update_document"):
                 made = answer.result["DocumentDescription"]
@@ -228,7 +228,7 @@ def _answering(call: Callable[[SsmResponse], Json]) -> Callable[[SsmResponse], A
         try:
             return ActionResult(call(response))
         except SsmFault as fault:
-            raise ServiceException(fault.code, str(fault)) from fault
+            raise SSMException(fault.code, str(fault)) from fault
 
     return method
 

@@ -279,7 +279,7 @@ class Reader:
         }
 
     def _container(self, raw: Json, at: str) -> Json:
-        container: Json = {"spoiler": self.form.flag(raw, "spoiler", at)}
+        container: Json = {"spoiler": self.form.flag(raw, "spoiler", at), "accent_color": None}
         if raw.get("accent_color") is not None:
             container["accent_color"] = self.form.whole(raw, "accent_color", at, least=0, most=0xFFFFFF)
         children = self.form.objects(raw, "components", at, least=1, most=TOTAL_LIMIT)

@@ -5,109 +5,29 @@ What is sent when is decided elsewhere; this room delivers to every session whos
 """
 
 import asyncio
-import json
 import secrets
 import time
-from collections import deque
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from bot.sandbox.cast import GUILD_ID
-from bot.sandbox.discord.compression import Plain, Squeeze, Unavailable, squeeze_for
+from bot.sandbox.discord.compression import Plain, Unavailable, squeeze_for
+from bot.sandbox.discord.errors import dumps
 from bot.sandbox.discord.guild import BOT_ID, Guild, bot_user
 from bot.sandbox.discord.limits import Limits
+from bot.sandbox.discord.sessions import Closed, Session, Socket, object_of, packet, parsed, shard_of
 from bot.sandbox.ledger import Ledger
 
 Json = dict[str, Any]
 
 HEARTBEAT_MS = 41_250
 PAYLOAD_LIMIT = 4096
-SENDS, SENDS_S = 120, 60.0
-EVENTS_KEPT = 2_000
 SESSIONS_KEPT = 20
 
 GUILDS, GUILD_MEMBERS, GUILD_MESSAGES = 1 << 0, 1 << 1, 1 << 9
 PRIVILEGED = 1 << 1 | 1 << 8 | 1 << 15
 ALL_INTENTS = (1 << 26) - 1
-
-
-class Closed(Exception):
-    """The socket is to be closed with one of Discord's close codes."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
-
-
-@dataclass(slots=True)
-class Session:
-    """What a client identified as. `events` are those that a resume may ask for, with their sequence numbers."""
-
-    id: str
-    intents: int
-    shard: tuple[int, int]
-    seq: int = 0
-    events: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
-    socket: "Socket | None" = None
-    cut_at: float = 0.0
-    """When the last socket ended, on the monotonic clock."""
-
-    @property
-    def holds_guild(self) -> bool:
-        """Whether the server's events belong to this session's shard."""
-        number, count = self.shard
-        return (GUILD_ID >> 22) % count == number
-
-
-class Socket:
-    """One connection: texts go out in order through one writer, so that a shared compression stream stays whole."""
-
-    def __init__(self, ws: web.WebSocketResponse, request: web.Request, squeeze: Squeeze) -> None:
-        self._ws = ws
-        self._request = request
-        self._squeeze = squeeze
-        self._outbox: asyncio.Queue[str | Closed] = asyncio.Queue()
-        self._sends: deque[float] = deque(maxlen=SENDS)
-        self.session: Session | None = None
-
-    def send(self, text: str) -> None:
-        self._outbox.put_nowait(text)
-
-    def end(self, code: int, reason: str) -> None:
-        """Close after what was sent before."""
-        self._outbox.put_nowait(Closed(code, reason))
-
-    def cut(self) -> None:
-        """Reset the connection: no close frame."""
-        if self._request.transport is not None:
-            self._request.transport.abort()
-
-    async def write(self) -> None:
-        """Send until the end."""
-        while True:
-            item = await self._outbox.get()
-            if isinstance(item, Closed):
-                await self._ws.close(code=item.code, message=item.reason.encode())
-                return
-            data = self._squeeze(item)
-            if isinstance(data, bytes):
-                await self._ws.send_bytes(data)
-            else:
-                await self._ws.send_str(data)
-
-    def count_send(self) -> None:
-        """Count one payload of the client.
-
-        Raises:
-            Closed: 4008, more than 120 in 60 seconds.
-        """
-        now = time.monotonic()
-        if len(self._sends) == SENDS and now - self._sends[0] < SENDS_S:
-            raise Closed(4008, "Rate limited.")
-        self._sends.append(now)
 
 
 class Gateway:
@@ -128,10 +48,10 @@ class Gateway:
         return any(session.socket is not None for session in self._sessions.values())
 
     def dispatch(self, event: str, data: Json, *, intent: int = 0) -> None:
-        """Send an event to every session that asked for its kind; a session without a socket gets it when it resumes."""
+        """Send an event to every session that asked for its kind; one without a socket gets it when it resumes."""
         if not self._sessions:
             return
-        body = json.dumps(data, separators=(",", ":"))
+        body = dumps(data)
         for session in self._live():
             if session.holds_guild and (not intent or session.intents & intent):
                 self._deliver(session, event, body)
@@ -145,7 +65,7 @@ class Gateway:
     def ask_to_reconnect(self) -> None:
         """Opcode 7 to everybody."""
         for socket in list(self._sockets):
-            socket.send(_packet(7, None))
+            socket.send(packet(7, None))
 
     def invalidate(self, *, resumable: bool) -> None:
         """Opcode 9 to everybody; what is not resumable is forgotten."""
@@ -154,7 +74,7 @@ class Gateway:
                 self._sessions.pop(socket.session.id, None)
                 socket.session.socket = None
                 socket.session = None
-            socket.send(_packet(9, resumable))
+            socket.send(packet(9, resumable))
 
     def close(self) -> None:
         """Tell every client that this server goes away."""
@@ -179,7 +99,7 @@ class Gateway:
             if refusal is not None:
                 raise refusal
             _check_query(request)
-            socket.send(_packet(10, {"heartbeat_interval": HEARTBEAT_MS, "_trace": []}))
+            socket.send(packet(10, {"heartbeat_interval": HEARTBEAT_MS, "_trace": []}))
             await self._converse(socket, ws)
         except Closed as closed:
             socket.end(closed.code, closed.reason)
@@ -201,24 +121,24 @@ class Gateway:
             if len(message.data) > PAYLOAD_LIMIT:
                 raise Closed(4002, "Error while decoding payload.")
             socket.count_send()
-            self._take(socket, _parsed(message.data))
+            self._take(socket, parsed(message.data))
 
-    def _take(self, socket: Socket, packet: Json) -> None:
-        match packet.get("op"):
+    def _take(self, socket: Socket, taken: Json) -> None:
+        match taken.get("op"):
             case 1:
-                self._heartbeat(socket, packet.get("d"))
+                self._heartbeat(socket, taken.get("d"))
             case 2:
                 if socket.session is not None:
                     raise Closed(4005, "Already authenticated.")
-                self._identify(socket, _object(packet))
+                self._identify(socket, object_of(taken))
             case 6:
-                self._resume(socket, _object(packet))
+                self._resume(socket, object_of(taken))
             case 3 | 4 | 8 | 31 if socket.session is None:
                 raise Closed(4003, "Not authenticated.")
             case 3 | 4 | 31:
-                _object(packet)
+                object_of(taken)
             case 8:
-                self._chunk(socket.session, _object(packet))
+                self._chunk(socket.session, object_of(taken))
             case _:
                 raise Closed(4001, "Unknown opcode.")
 
@@ -228,7 +148,7 @@ class Gateway:
             events = socket.session.events
             while events and events[0][0] <= seq:
                 events.popleft()
-        socket.send(_packet(11, None))
+        socket.send(packet(11, None))
 
     def _identify(self, socket: Socket, data: Json) -> None:
         self._check_token(data)
@@ -237,13 +157,13 @@ class Gateway:
             raise Closed(4013, "Invalid intent(s).")
         if intents & PRIVILEGED:
             raise Closed(4014, "Disallowed intent(s).")
-        session = Session(secrets.token_hex(16), intents, _shard(data.get("shard")))
+        session = Session(secrets.token_hex(16), intents, shard_of(data.get("shard")))
         self._sessions[session.id] = session
         self._forget_old()
         self._attach(session, socket)
-        self._deliver(session, "READY", json.dumps(self._ready(session)))
+        self._deliver(session, "READY", dumps(self._ready(session)))
         if intents & GUILDS and session.holds_guild:
-            self._deliver(session, "GUILD_CREATE", json.dumps(self._guild.created(with_members=False)))
+            self._deliver(session, "GUILD_CREATE", dumps(self._guild.created(with_members=False)))
         self._ledger.publish("gateway.connected", {"session": session.id, "resumed": False})
 
     def _resume(self, socket: Socket, data: Json) -> None:
@@ -253,13 +173,13 @@ class Gateway:
         seq = data.get("seq")
         oldest = session.events[0][0] if session and session.events else None
         if session is None or session not in self._live() or not isinstance(seq, int) or isinstance(seq, bool):
-            socket.send(_packet(9, False))
+            socket.send(packet(9, False))
             return
         if seq > session.seq or seq < 0:
             raise Closed(4007, "Invalid seq.")
         if seq < session.seq and (oldest is None or oldest > seq + 1):
             self._sessions.pop(session.id)
-            socket.send(_packet(9, False))
+            socket.send(packet(9, False))
             return
         if session.socket is not None:
             session.socket.end(4000, "The session was resumed elsewhere.")
@@ -268,7 +188,7 @@ class Gateway:
         for number, text in session.events:
             if number > seq:
                 socket.send(text)
-        self._deliver(session, "RESUMED", json.dumps({"_trace": []}))
+        self._deliver(session, "RESUMED", dumps({"_trace": []}))
         self._ledger.publish("gateway.connected", {"session": session.id, "resumed": True})
 
     def _check_token(self, data: Json) -> None:
@@ -317,7 +237,7 @@ class Gateway:
         }
         if data.get("nonce") is not None:
             chunk["nonce"] = str(data["nonce"])[:32]
-        self._deliver(session, "GUILD_MEMBERS_CHUNK", json.dumps(chunk))
+        self._deliver(session, "GUILD_MEMBERS_CHUNK", dumps(chunk))
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
@@ -366,41 +286,6 @@ def _ended(writer: asyncio.Task[None]) -> None:
         error = writer.exception()
         if error is not None and not isinstance(error, ConnectionError | RuntimeError):
             raise error
-
-
-def _packet(op: int, data: object) -> str:
-    return json.dumps({"op": op, "d": data, "s": None, "t": None})
-
-
-def _parsed(data: str | bytes) -> Json:
-    try:
-        packet = json.loads(data)
-    except (ValueError, RecursionError):
-        raise Closed(4002, "Error while decoding payload.") from None
-    if not isinstance(packet, dict):
-        raise Closed(4002, "Error while decoding payload.")
-    return packet
-
-
-def _object(packet: Json) -> Json:
-    data = packet.get("d")
-    if not isinstance(data, dict):
-        raise Closed(4002, "Error while decoding payload.")
-    return data
-
-
-def _shard(raw: object) -> tuple[int, int]:
-    """Shard number and count.
-
-    Raises:
-        Closed: 4010, they make no sense.
-    """
-    if raw is None:
-        return 0, 1
-    match raw:
-        case [int(number), int(count)] if 0 <= number < count <= 1000:
-            return number, count
-    raise Closed(4010, "Invalid shard.")
 
 
 def _check_query(request: web.Request) -> None:

@@ -16,9 +16,6 @@ from bot.sandbox.discord.store import Store
 Json = dict[str, Any]
 
 ADMINISTRATOR = 1 << 3
-MANAGE_MESSAGES = 1 << 13
-MANAGE_CHANNELS = 1 << 4
-MANAGE_THREADS = 1 << 34
 PIN_MESSAGES = 1 << 51
 ALL = (1 << 53) - 1
 # Reactions, view, send, embed links, attach, history, outside emoji, commands, public threads, send in threads.
@@ -26,7 +23,6 @@ EVERYBODY = sum(1 << bit for bit in (6, 10, 11, 14, 15, 16, 18, 26, 31, 35, 38))
 BOTS_OWN = EVERYBODY | PIN_MESSAGES
 
 TEXT, PUBLIC_THREAD = 0, 11
-SYSTEM_CHANNEL_FLAGS = 0
 COLOURS = {"owner": 0xE67E22, "sre": 0x2ECC71, "dev": 0x3498DB}
 TOPICS = {
     "ops": "Operations: every deploy and rollback has its card here",
@@ -286,7 +282,7 @@ def _constant_guild() -> Json:
         "features": [],
         "region": "deprecated",
         "afk_timeout": 300,
-        "system_channel_flags": SYSTEM_CHANNEL_FLAGS,
+        "system_channel_flags": 0,
         "widget_enabled": False,
         "verification_level": 1,
         "default_message_notifications": 1,

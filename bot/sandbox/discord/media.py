@@ -3,6 +3,7 @@
 A picture's width and height are read from its first bytes, since clients lay cards out by them.
 """
 
+import asyncio
 import json
 import mimetypes
 import re
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bot.sandbox.discord.errors import VIA, DiscordError, Known
 from bot.sandbox.discord.forms import Form
@@ -48,8 +51,6 @@ async def read_body(request: web.Request) -> tuple[Json, list[Upload]]:
     """
     if request.content_type == "multipart/form-data":
         return await _read_form(request)
-    if not request.can_read_body:
-        return {}, []
     return _object(await request.read()), []
 
 
@@ -79,7 +80,7 @@ async def _read_form(request: web.Request) -> tuple[Json, list[Upload]]:
     uploads: list[Upload] = []
     left = REQUEST_LIMIT
     try:
-        async for part in await request.multipart():
+        async for part in await _parts(request):
             if not isinstance(part, BodyPartReader):
                 continue
             data = await _bounded(part, left)
@@ -89,12 +90,20 @@ async def _read_form(request: web.Request) -> tuple[Json, list[Upload]]:
                 body = _object(data)
             elif found:
                 uploads.append(Upload(int(found.group(1)), safe_name(part.filename or "file"), data))
-    except (ValueError, AssertionError, RuntimeError):
+    except (ValueError, AssertionError, RuntimeError, HttpProcessingError):
         # The parser's ways of saying that the body is no well-formed multipart.
         raise DiscordError(Known.INVALID_FORM, details={}) from None
     if len(uploads) > FILES_LIMIT or any(len(upload.data) > FILE_LIMIT for upload in uploads):
         raise DiscordError(Known.TOO_LARGE)
     return body, uploads
+
+
+async def _parts(request: web.Request) -> MultipartReader:
+    """The parts, from the body as a whole: a fault may have had it read before."""
+    stream = StreamReader(BaseProtocol(asyncio.get_running_loop()), limit=REQUEST_LIMIT)
+    stream.feed_data(await request.read())
+    stream.feed_eof()
+    return MultipartReader(request.headers, stream)
 
 
 async def _bounded(part: BodyPartReader, left: int) -> bytes:

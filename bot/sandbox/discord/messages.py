@@ -52,7 +52,7 @@ class Draft:
 
     changes: Json = field(default_factory=dict)
     flags: int = 0
-    pings: mentions.Pings = mentions.Pings()
+    pings: mentions.Pings = field(default_factory=mentions.Pings)
     dropped: list[Json] = field(default_factory=list)
 
 
@@ -351,12 +351,12 @@ class _Files:
     def item(self, url: str, path: str) -> Json:
         """The media item that an address stands for."""
         if not url.startswith("attachment://"):
-            return {"url": url, "proxy_url": url}
+            return {"id": "0", "url": url, "proxy_url": url, "loading_state": 2}
         name = url.removeprefix("attachment://")
         for attachment in (*self.new, *self.kept):
             if attachment["filename"] == name:
                 found = {key: attachment[key] for key in ITEM if key in attachment}
-                return found | {"attachment_id": attachment["id"], "loading_state": 2}
+                return found | {"id": attachment["id"], "attachment_id": attachment["id"], "loading_state": 2}
         self.form.fail(
             path, "UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND", "The referenced attachment was not found"
         )

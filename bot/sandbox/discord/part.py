@@ -56,11 +56,10 @@ class DiscordPart:
         limits: Limits = Limits(),
     ) -> None:
         self.limits = limits
-        self._clock = clock
-        self._ledger = ledger
-        self._faults = faults
+        self.ledger = ledger
+        self.faults = faults
         self._guard = guard
-        self._token = token
+        self.token = token
         home.mkdir(parents=True, exist_ok=True)
         self._store = Store(home / "discord.sqlite")
         self._runner: web.AppRunner | None = None
@@ -74,8 +73,8 @@ class DiscordPart:
         self._server = Guild(store)
         self._media = Media(home / "attachments", ids=ids)
         self._buckets = Buckets(limits)
-        self._gateway = Gateway(token=self._token, guild=self._server, limits=limits, ledger=self._ledger)
-        self._told = Announcements(gateway=self._gateway, guild=self._server, ledger=self._ledger)
+        self._gateway = Gateway(token=self.token, guild=self._server, limits=limits, ledger=self.ledger)
+        self._told = Announcements(gateway=self._gateway, guild=self._server, ledger=self.ledger)
         self._messages = Messages(
             store=store,
             guild=self._server,
@@ -100,13 +99,13 @@ class DiscordPart:
         """Open the port."""
         app = web.Application(
             middlewares=[
-                ledger_middleware(PART, self._ledger, _caller),
+                ledger_middleware(PART, self.ledger, _caller),
                 guard_middleware(self._guard),
-                fault_middleware(PART, self._faults, fault_answer),
+                fault_middleware(PART, self.faults, fault_answer),
             ],
             client_max_size=REQUEST_LIMIT,
         )
-        Door(token=self._token, buckets=self._buckets).add(app, self._routes())
+        Door(token=self.token, buckets=self._buckets).add(app, self._routes())
         app.router.add_get(f"{CDN}/{{place}}/{{id}}/{{name}}", self._file)
         app.router.add_get("/gateway", self._gateway.serve)
         app.router.add_get("/gateway/", self._gateway.serve)

@@ -181,11 +181,9 @@ class Picker:
             case commands.CHANNEL:
                 return self._channel(name, resolved, channel_types)
         is_role = name in cast.ROLES and self._guild.person(name) is None
-        return (
-            self._role(name, resolved)
-            if is_role or parsed(name) in cast.ROLES.values()
-            else self._member(name, resolved)
-        )
+        if is_role or name.startswith("@") or parsed(name) in cast.ROLES.values():
+            return self._role(name, resolved)
+        return self._member(name, resolved)
 
     def _member(self, name: str, resolved: Resolved) -> str:
         number = BOT_ID if name in (cast.BOT_NAME, str(BOT_ID)) else self._guild.person(name)
@@ -221,7 +219,7 @@ class Picker:
             Rejected: it is none, or too large.
         """
         match value:
-            case {"filename": str(name), "base64": str(text)} if len(value) == 2:
+            case {"filename": str(name), "base64": str(text), **more} if not more:
                 pass
             case _:
                 raise Rejected("A file must be given as {filename, base64}.")

@@ -122,7 +122,7 @@ class GuildRoutes:
 
     async def active_threads(self, request: web.Request) -> web.StreamResponse:
         self._check(request)
-        return reply({"threads": self._guild.threads(), "members": []})
+        return reply({"threads": self._guild.threads(), "members": [], "has_more": False})
 
     async def members(self, request: web.Request) -> web.StreamResponse:
         """All members; Discord wants the members' intent to be allowed for this, and here it is not."""

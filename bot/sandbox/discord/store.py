@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot.sandbox.discord.errors import dumps
+
 Json = dict[str, Any]
 
 MESSAGES_CACHED = 2_000
@@ -98,8 +100,8 @@ class Store:
                 message.interaction,
                 message.edits,
                 message.pinned_at,
-                json.dumps(message.pings),
-                json.dumps(message.payload),
+                dumps(message.pings),
+                dumps(message.payload),
             ),
         )
         if message.owner is not None:

@@ -139,7 +139,7 @@ class Containers:
         archived = self._archive / f"{digest.removeprefix('sha256:')}.tar"
         if not archived.is_file():
             raise EngineError(f"manifest for {digest} not found: manifest unknown: Requested image not found")
-        await asyncio.to_thread(_unpack, archived, self.image_root(digest))
+        await asyncio.to_thread(_place, archived, self.image_root(digest))
 
     # -- one container ----------------------------------------------------------------------------------------------
 
@@ -329,17 +329,22 @@ class Containers:
         fresh.replace(home / "container.json")
 
 
-def _unpack(archived: Path, root: Path) -> None:
-    """All or nothing: into a folder beside, then renamed."""
-    fresh = root.with_name(f"{root.name}.{secrets.token_hex(4)}")
-    fresh.mkdir(parents=True)
+def unpack(archived: Path, folder: Path) -> None:
+    """Unpack an archived image into a new folder; only files and folders that lie in it."""
+    folder.mkdir(parents=True)
     with tarfile.open(archived) as tar:
         inside = [
             m
             for m in tar
             if (m.isfile() or m.isdir()) and not Path(m.name).is_absolute() and ".." not in Path(m.name).parts
         ]
-        tar.extractall(fresh, members=inside)  # noqa: S202 - members are checked in the line above
+        tar.extractall(folder, members=inside)  # noqa: S202 - members are checked in the line above
+
+
+def _place(archived: Path, root: Path) -> None:
+    """All or nothing: into a folder beside, then renamed."""
+    fresh = root.with_name(f"{root.name}.{secrets.token_hex(4)}")
+    unpack(archived, fresh)
     with suppress(OSError):  # another pull of the same image was quicker
         fresh.rename(root)
 

@@ -6,6 +6,7 @@ Two environments are two machines: neither sees the other's containers, credenti
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,17 +101,17 @@ class Machine:
             f"[default]\naws_access_key_id = {key[0]}\naws_secret_access_key = {key[1]}\n",
         )
 
-    def write_programs(self, *, socket: Path, scripts: Path, engine: Path | None) -> None:
+    def write_programs(self, *, socket: Path, scripts: Path, engine: Sequence[str] | None) -> None:
         """Write `bin`: our scripts from the checkout, and a shim for everything that a real host has installed.
 
         Args:
             socket: where the shims reach the stand-in.
             scripts: the checkout's `infra/host`.
-            engine: the program to run as `docker`; None for the stand-in's own.
+            engine: what to run as `docker`; None for the stand-in's own.
         """
         python = shlex.quote(sys.executable)
         shim = f"exec {python} -I -S {shlex.quote(str(HERE / 'shim.py'))} {shlex.quote(str(socket))}"
-        docker = f'{shim} docker "$@"' if engine is None else f'exec {shlex.quote(str(engine))} "$@"'
+        docker = f'{shim} docker "$@"' if engine is None else f'exec {shlex.join(engine)} "$@"'
         programs = {
             "docker": docker,
             "quarterdeck-reload": f'{shim} quarterdeck-reload "$@"',

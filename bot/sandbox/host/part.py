@@ -16,10 +16,12 @@ from bot.sandbox.clock import Clock
 from bot.sandbox.faults import Faults
 from bot.sandbox.host.containers import Containers
 from bot.sandbox.host.docker_cli import DockerCli
+from bot.sandbox.host.engine import Engine
 from bot.sandbox.host.machine import REGISTRY, Machine, missing_programs
 from bot.sandbox.host.machine_files import write_private
 from bot.sandbox.host.relay import Relay
 from bot.sandbox.host.shim_server import ShimServer
+from bot.sandbox.images import ImageRecord
 from bot.sandbox.ledger import Ledger
 from bot.sandbox.wire import Guard, Missing
 
@@ -68,6 +70,7 @@ class HostPart:
         self._containers: dict[str, Containers] = {}
         self._shims: list[ShimServer] = []
         self._knows_image: KnowsImage | None = None
+        self._engine = self._real_engine(engine)
 
     def _identity(self, environments: Sequence[str]) -> dict[str, str]:
         """The world's label and the instances' ids, chosen once and kept."""
@@ -79,6 +82,26 @@ class HostPart:
         write_private(file, json.dumps(identity))
         return identity
 
+    def _real_engine(self, program: str | None) -> Engine | None:
+        if program is None:
+            return None
+        return Engine(
+            program=program,
+            directory=self._directory / "engine",
+            archive=self._archive,
+            world=self.world,
+            registry_name=REGISTRY,
+        )
+
+    async def publish(self, record: ImageRecord) -> str:
+        """Make an archived image one that the machines can pull; returns its digest, which a real engine decides.
+
+        Raises:
+            EngineFailed: a real engine could not build it.
+        """
+        published = record.digest != f"sha256:{record.archive}"
+        return record.digest if self._engine is None or published else await self._engine.publish(record)
+
     async def start(self) -> None:
         """Open the front addresses, install the machines, and bring back the containers of an earlier run.
 
@@ -87,6 +110,8 @@ class HostPart:
         """
         if missing := missing_programs():
             raise RuntimeError(f"The host's scripts need {', '.join(missing)}, which this machine does not have.")
+        if self._engine is not None:
+            await self._engine.open()
         await self._open_fronts()
         for environment, machine in self.machines.items():
             machine.lay_out()
@@ -113,14 +138,22 @@ class HostPart:
         await shims.start()
         self._shims.append(shims)
         self._containers[environment] = containers
-        machine.write_programs(socket=shims.address, scripts=self._scripts, engine=None)
+        engine = self._engine.command if self._engine else None
+        machine.write_programs(socket=shims.address, scripts=self._scripts, engine=engine)
         await containers.open()
 
     async def close(self) -> None:
         """End every container and every front; what ran comes back at the next start."""
         await asyncio.gather(*(shims.close() for shims in self._shims))
+        if self._engine is not None:
+            await self._engine.close()
         await asyncio.gather(*(containers.close() for containers in self._containers.values()))
         await asyncio.gather(*(relay.close() for relay in self._relays.values()))
+
+    async def remove(self) -> None:
+        """Take from a real engine all that this world brought to it; what the stand-in made lies in the home alone."""
+        if self._engine is not None:
+            await self._engine.remove()
 
     def connect_aws(self, *, endpoint_url: str, key: tuple[str, str], knows_image: KnowsImage) -> None:
         """Give the machines their AWS: the endpoint, their own key, and the registry's answer to a pull."""
@@ -165,6 +198,8 @@ class HostPart:
 
     def containers(self, environment: str) -> list[dict[str, object]]:
         """What exists on the machine now: name, status, pid, port, commit."""
+        if self._engine is not None:
+            return self._engine.containers(environment)
         opened = self._containers.get(environment)
         return [
             {

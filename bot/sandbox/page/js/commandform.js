@@ -23,6 +23,8 @@ import { valueOf } from "./line.js";
 
 const ASK_DELAY_MS = 120;
 const ATTACHMENT = 11;
+/** A name that holds this much of its value says it: seven digits of a commit do. */
+const SAID = 7;
 
 export class CommandForm {
   /** @param {FormWish} wish */
@@ -59,7 +61,7 @@ export class CommandForm {
     );
     this.node.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#submit();
+      this.submit();
     });
     for (const option of this.options)
       if (option.required || option.name in wish.values) this.#add(option, wish.values[option.name]);
@@ -216,11 +218,7 @@ export class CommandForm {
       const choices = await this.wish.acts
         .choices(this.wish.command.path, chip.option.name, asked, this.#values(chip))
         .catch(() => []);
-      const items = choices.map((one) => ({
-        title: one.name,
-        text: String(one.value) === one.name ? "" : String(one.value),
-        value: one.value,
-      }));
+      const items = choices.map(suggestion);
       if (asked === "") chip.known = items;
       if (mine === this.asked && chip.input === document.activeElement) this.#show(chip, heading, items);
     }, delay_ms);
@@ -244,7 +242,7 @@ export class CommandForm {
     if (event.key === "ArrowDown" && suggest.open) suggest.move(1);
     else if (event.key === "ArrowUp" && suggest.open) suggest.move(-1);
     else if (event.key === "Enter" && suggest.marked) this.take(suggest.marked);
-    else if (event.key === "Enter") this.#submit();
+    else if (event.key === "Enter") this.submit();
     else if (event.key === "Escape") this.#escape();
     else if (event.key === "Backspace" && chip.input.value === "") this.#back(chip);
     else {
@@ -296,7 +294,8 @@ export class CommandForm {
     return this.#fixed(chip.option).find((one) => one.title.toLowerCase() === text.toLowerCase())?.value ?? text;
   }
 
-  async #submit() {
+  /** Send the command, or go to the first required option that is empty. */
+  async submit() {
     const lacking = [...this.chips.values()].find((one) => one.option.required && !one.input.value.trim());
     if (lacking) {
       lacking.node.classList.add("lacking");
@@ -310,4 +309,10 @@ export class CommandForm {
     this.wish.leave();
     await this.wish.acts.command(this.wish.command.path, options);
   }
+}
+
+/** A choice as a suggestion; its value is shown beside it when its name does not say it. @param {import("./types.js").Choice} one */
+function suggestion(one) {
+  const value = String(one.value);
+  return { title: one.name, text: one.name.includes(value.slice(0, SAID)) ? "" : value, value: one.value };
 }

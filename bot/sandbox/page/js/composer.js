@@ -98,7 +98,7 @@ export class Composer {
       return;
     }
     if (parse(this.commands, text) && /\S\s+\S/.test(text)) {
-      this.suggest.show(this.input, "", [], { note: "Enter fills in the form" });
+      this.suggest.show(this.input, "", [], { note: "Enter runs it" });
       return;
     }
     const found = matching(this.commands, text.slice(1)).slice(0, LISTED);
@@ -127,8 +127,10 @@ export class Composer {
   #enter() {
     const text = this.input.value.trim();
     const said = text.startsWith("/") ? parse(this.commands, text) : null;
-    if (said && Object.keys(said.values).length) this.#openForm(said.command, said.values);
-    else if (this.suggest.marked) this.#pick(this.suggest.marked);
+    if (said && Object.keys(said.values).length) {
+      this.#openForm(said.command, said.values);
+      this.form?.submit();
+    } else if (this.suggest.marked) this.#pick(this.suggest.marked);
     else if (said) this.#openForm(said.command, {});
     else if (text)
       this.complain(text.startsWith("/") ? this.#noCommands() : "In this world members run commands: begin with /.");

@@ -6,6 +6,9 @@ import { el, fill } from "./dom.js";
 
 /** @typedef {import("./types.js").Exchange} Exchange */
 
+/** Tokens and the like: nobody reads them here. */
+const LONG = /[\w.-]{40,}/g;
+
 export class RequestList {
   /** @param {import("./store.js").Store} store */
   constructor(store) {
@@ -42,10 +45,11 @@ export class RequestList {
 /** @param {Exchange} one */
 function row(one) {
   const bad = one.status === 0 || one.status >= 400;
-  const what = one.action || `${one.method} ${one.path.split("?")[0]}`;
+  const path = one.path.split("?")[0].replace(LONG, "…");
+  const what = one.action || `${one.method} ${path}`;
   return el(
     "li",
-    { class: "request", title: `${one.method} ${one.path}\n${one.caller} · ${one.ms} ms` },
+    { class: "request", title: `${one.method} ${path}\n${one.caller} · ${one.ms} ms` },
     el("span", { class: `request-part ${one.part}` }, one.part),
     el("span", { class: "request-what" }, what),
     el("span", { class: `request-status ${bad ? "bad" : ""}` }, one.status === 0 ? "cut" : String(one.status)),

@@ -314,7 +314,7 @@ function partRow(part) {
     el("span", { class: `dot ${health}`, "aria-hidden": "true" }),
     el("span", { class: "part-name" }, part.name),
     el("span", { class: `part-kind ${part.kind}` }, part.kind),
-    part.detail ? el("span", { class: "part-detail" }, part.detail) : null,
+    part.detail ? el("span", { class: "part-detail", title: part.detail }, part.detail) : null,
     link,
   );
 }

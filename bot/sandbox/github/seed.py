@@ -1,4 +1,4 @@
-"""The sample repository: the project's own tree with a week of invented history, written once when a world begins.
+"""The sample repository: the project's own tree with a month of invented history, written once when a world begins.
 
 A commit that touches `app/` adds a line to `app/CHANGES.md`, so that versions differ in content and all of them run.
 """
@@ -46,12 +46,12 @@ class Event:
 
 
 HISTORY = (
-    Event(timedelta(days=9), "harbour-sre", "Start the harbour's public page"),
-    Event(timedelta(days=8, hours=3), "harbour-dev2", "Show the name of the team (#12)"),
-    Event(timedelta(days=6, hours=5), "harbour-dev", "Round the tide to ten minutes (#14)"),
-    Event(timedelta(days=4, hours=2), "harbour-dev", "README: how to run the page at home (#15)", README),
-    Event(timedelta(days=3, hours=1), "harbour-sre", "Answer the health check before the first request (#17)"),
-    Event(timedelta(days=2, hours=4), "harbour-dev2", "Say which time zone the clock shows (#18)"),
+    Event(timedelta(days=30), "harbour-sre", "Start the harbour's public page"),
+    Event(timedelta(days=23, hours=3), "harbour-dev2", "Show the name of the team (#12)"),
+    Event(timedelta(days=12, hours=5), "harbour-dev", "Round the tide to ten minutes (#14)"),
+    Event(timedelta(days=8, hours=2), "harbour-dev", "README: how to run the page at home (#15)", README),
+    Event(timedelta(days=5, hours=1), "harbour-sre", "Answer the health check before the first request (#17)"),
+    Event(timedelta(days=3, hours=4), "harbour-dev2", "Say which time zone the clock shows (#18)"),
     Event(timedelta(days=1, hours=2), "harbour-dev", "Keep the clock right over a daylight-saving change (#19)"),
     Event(timedelta(hours=2), "harbour-sre", "README: who is on call and how to reach them (#20)", README),
     Event(timedelta(minutes=6), "harbour-dev2", "Tell visitors when the tide table was last read (#21)"),

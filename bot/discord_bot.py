@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +27,6 @@ from bot.settings import DiscordSettings
 
 PRESENCE_PAUSE_S = 15.0
 """Between two changes of the presence; Discord closes a socket that sends too much (120 messages in 60 s)."""
-UNANSWERED_KEPT = 1000
-"""Interactions whose first response is still awaited, for the metric; the oldest are forgotten."""
 RETRY_FIRST_S = 1.0
 RETRY_LONGEST_S = 15.0
 RATELIMIT_TIMEOUT_S = 30.0
@@ -104,8 +101,6 @@ class QuarterdeckBot(commands.Bot):
         self._sync_file = sync_file
         self._news = asyncio.Event()
         self._presence: asyncio.Task[None] | None = None
-        self._arrived: dict[int, tuple[float, str]] = {}
-        front.trace.on_request_end.append(self._saw_response)
         self.logged_in = asyncio.Event()
         """Set once requests to Discord can be made, which is before the gateway is connected."""
 
@@ -179,28 +174,11 @@ class QuarterdeckBot(commands.Bot):
         self.news()
 
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
-        self._note_arrival(interaction)
         await self.front.interacted(interaction)
 
     async def on_error(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         self._metrics.broken.inc()
         _log.exception("an event of the kind %s was not handled", event)
-
-    def _note_arrival(self, interaction: discord.Interaction[Any]) -> None:
-        command = interaction.command
-        name = command.qualified_name if command is not None else interaction.type.name
-        self._arrived[interaction.id] = (time.perf_counter(), name)
-        if len(self._arrived) > UNANSWERED_KEPT:
-            self._arrived.pop(next(iter(self._arrived)))
-
-    async def _saw_response(self, *seen: Any) -> None:
-        """Measure the first response: the request that ends a `/interactions/<id>/<token>/callback`."""
-        path: str = seen[2].url.path
-        if not path.endswith("/callback"):
-            return
-        arrived = self._arrived.pop(int(path.rsplit("/", 3)[1]), None)
-        if arrived is not None:
-            self._metrics.interaction_seconds.labels(arrived[1]).observe(time.perf_counter() - arrived[0])
 
     # ---- presence ----------------------------------------------------------------------------------------------
 

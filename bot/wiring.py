@@ -5,14 +5,17 @@ re-attached from its rows, as after a restart. One that cannot be used is refuse
 """
 
 import asyncio
+import gc
 import logging
 import signal
-import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import discord
 
 from bot import __version__
 from bot.clients.aws import AwsClient
@@ -46,6 +49,7 @@ from bot.ui.board_store import BoardStore
 from bot.ui.buckets import Buckets
 from bot.ui.buttons import DYNAMIC_ITEMS, submitted
 from bot.ui.failures import answer
+from bot.ui.first_answers import FirstAnswers
 from bot.ui.renderings import Renderings
 from cogs import EXTENSIONS
 
@@ -76,18 +80,9 @@ class House:
     bot: QuarterdeckBot
     metrics: Metrics
     redactor: Redactor
+    first_answers: FirstAnswers
     version: str
     started_at: datetime
-
-    async def database_latency_s(self) -> float:
-        """Seconds for one small read.
-
-        Raises:
-            Unavailable: the database does not answer.
-        """
-        began = time.perf_counter()
-        await self.database.read(lambda connection: connection.exec_driver_sql("SELECT 1").close())
-        return time.perf_counter() - began
 
     def checks(self) -> Mapping[str, bool]:
         """What must be well for the bot to be of use."""
@@ -141,6 +136,9 @@ async def serve(path: Path) -> None:
         configure(settings.log_level, redactor)
         async with AsyncExitStack() as stack:
             house = await open_house(settings, redactor, stack)
+            # What was imported stays for good: the collector, off since the start, need never look at it again.
+            gc.freeze()
+            gc.enable()
             await _until_wished(house, wishes)
 
 
@@ -179,7 +177,8 @@ async def open_house(settings: Settings, redactor: Redactor, stack: AsyncExitSta
     catalog, status, rollbacks = _open_services(settings, clients, engine, registry)
     executor = InProcessExecutor(engine, registry, store, settings.limits, metrics=metrics)
     people, handles, buckets = _people(settings), BoardStore(database), Buckets()
-    bot = _open_bot(settings, engine, metrics, buckets)
+    first_answers = FirstAnswers(metrics)
+    bot = _open_bot(settings, engine, metrics, buckets, first_answers)
     stack.push_async_callback(bot.close)
     renderings = Renderings(settings=settings, engine=engine, store=handles, people=people, redactor=redactor)
     board = Board(
@@ -189,7 +188,7 @@ async def open_house(settings: Settings, redactor: Redactor, stack: AsyncExitSta
     house = House(
         settings=settings, database=database, engine=engine, executor=executor, catalog=catalog, status=status,
         rollbacks=rollbacks, people=people, board=board, handles=handles, bot=bot, metrics=metrics, redactor=redactor,
-        version=__version__, started_at=datetime.now(UTC),
+        first_answers=first_answers, version=__version__, started_at=datetime.now(UTC),
     )  # fmt: skip
     bot.house = house
     listener.checks = house.checks
@@ -269,17 +268,26 @@ def _people(settings: Settings) -> People:
     return People(accounts=accounts, roles=settings.discord.roles)
 
 
-def _open_bot(settings: Settings, engine: Engine, metrics: Metrics, buckets: Buckets) -> QuarterdeckBot:
+def _open_bot(
+    settings: Settings, engine: Engine, metrics: Metrics, buckets: Buckets, first_answers: FirstAnswers
+) -> QuarterdeckBot:
+    trace = buckets.trace()
     rooms = {extension.rpartition(".")[2]: extension for extension in EXTENSIONS}
     unknown = [name for name in settings.cogs if name not in rooms]
     if unknown:
         raise Misconfigured(f"cogs names {unknown[0]!r}, which does not exist; there are: {', '.join(rooms)}.")
+    first_answers.watch(trace)
+
+    async def interacted(interaction: discord.Interaction[Any]) -> None:
+        first_answers.arrived(interaction)
+        await submitted(interaction)
+
     front = Front(
         extensions=tuple(rooms[name] for name in settings.cogs),
         dynamic_items=DYNAMIC_ITEMS,
         failed=answer,
-        interacted=submitted,
-        trace=buckets.trace(),
+        interacted=interacted,
+        trace=trace,
     )
     sync_file = settings.state_dir / "commands.sha256"
     return QuarterdeckBot(settings.discord, front=front, engine=engine, metrics=metrics, sync_file=sync_file)

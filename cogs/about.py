@@ -2,24 +2,25 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.errors import Unavailable
 from bot.policy import ANYBODY, CONFIGURABLE, RUNS, Action, Actor, authorise
 from bot.ui.answers import respond, send
 from bot.ui.card import notice
 from bot.ui.gate import action_of, gate
 from bot.ui.house import House, actor_of, house_of
-from bot.ui.text import escape, joined, stamp
+from bot.ui.text import age, escape, joined, stamp
 
 TOPICS = {"deploy": "Deploying", "rollback": "Deploying", "status": "Looking", "ops": "Operations"}
 """The topic of a command by its first word; all others are about the bot itself."""
 
 IMPLAUSIBLE_S = 30.0
+DATABASE_SILENT_S = 10.0
 
 
 class About(commands.Cog):
@@ -28,16 +29,13 @@ class About(commands.Cog):
     @app_commands.command(description="Whether the bot is well: gateway, REST, database, version, uptime")
     @gate(Action.SELF_VIEW)
     async def ping(self, interaction: discord.Interaction[Any]) -> None:
-        sent = time.perf_counter()
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        rest_s = time.perf_counter() - sent
         house = house_of(interaction)
-        gateway_s = interaction.client.latency
         text = joined(
             [
                 "**Quarterdeck** is here.",
-                f"gateway {_ms(gateway_s)} · REST {_ms(rest_s)}",
-                f"database {await _database(house)}",
+                f"gateway {_ms(interaction.client.latency)}",
+                f"REST {_measured(house.first_answers.rest)}",
+                f"database {_database(house.board.last_read)}",
                 f"version {house.version} · up since {stamp(house.started_at)}",
             ]
         )
@@ -77,11 +75,18 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
 
 
-async def _database(house: House) -> str:
-    try:
-        return _ms(await house.database_latency_s())
-    except Unavailable as error:
-        return f"NOT well: {escape(str(error))}"
+def _measured(seen: tuple[float, float] | None) -> str:
+    """A latency that was measured a moment ago, with its age."""
+    if seen is None:
+        return "not measured yet"
+    ago = timedelta(seconds=time.monotonic() - seen[0])
+    return _ms(seen[1]) + (f" ({age(ago)} ago)" if ago.total_seconds() > 2 else "")
+
+
+def _database(seen: tuple[float, float] | None) -> str:
+    """The board reads the database every second, so that an old figure means that it does not answer."""
+    silent = seen is not None and time.monotonic() - seen[0] > DATABASE_SILENT_S
+    return f"NOT well, last answer: {_measured(seen)}" if silent else _measured(seen)
 
 
 def _help_line(house: House, actor: Actor, command: app_commands.Command[Any, ..., Any]) -> str:

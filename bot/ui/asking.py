@@ -29,8 +29,10 @@ async def ask(interaction: discord.Interaction[Any], request: Request) -> None:
     Raises:
         Refused, Unavailable: nothing was written.
     """
+    house = house_of(interaction)
+    await house.first_answers.all_given()
     try:
-        operation = await house_of(interaction).engine.request(request, actor_of(interaction))
+        operation = await house.engine.request(request, actor_of(interaction))
     except NeedsConfirmation as doubt:
         await _send_question(interaction, request, doubt.plan.confirm, "Deploy again")
         return

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 import secrets
+import time
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -74,6 +75,8 @@ class Board:
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._watchers: dict[str, list[asyncio.Future[CardRow]]] = {}
         self._loop: asyncio.Task[None] | None = None
+        self.last_read: tuple[float, float] | None = None
+        """When the rows were last read (by `time.monotonic`), and the seconds that one read took."""
 
     async def start(self) -> None:
         """Keep the channels equal to the rows from now on."""
@@ -97,14 +100,16 @@ class Board:
         self._woken.set()
 
     async def standing(self, key: str, *, within_s: float) -> CardRow | None:
-        """The card's row once it stands in its channel; None when it does not within that time."""
+        """The card's row once it stands in its channel; None when it does not, or cannot, within that time."""
         watcher: asyncio.Future[CardRow] = asyncio.get_running_loop().create_future()
         watchers = self._watchers.setdefault(key, [])
         watchers.append(watcher)
         try:
             row = await self._store.get(key)
-            if row is not None and row.message_id is not None:
+            if row is None or row.message_id is not None:
                 return row
+            if self._buckets.wait_s("POST", row.channel_id) > within_s:
+                return None
             return await asyncio.wait_for(watcher, within_s)
         except TimeoutError:
             return None
@@ -131,9 +136,10 @@ class Board:
 
     async def _look(self) -> float:
         """Start what is due; the seconds after which to look again."""
-        now = utc_now()
+        now, began = utc_now(), time.monotonic()
         await self._store.audit_due(self._audit_channel, AUDITED, limit=AUDIT_LINES)
         dirty = await self._store.dirty(now, limit=200)
+        self.last_read = (time.monotonic(), (time.monotonic() - began) / 2)
         self._metrics.cards_dirty.set(len(dirty))
         in_flight = Counter(task.get_name() for task in self._busy.values())
         wait_s = POLL_S

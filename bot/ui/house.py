@@ -17,6 +17,7 @@ from bot.services.status import StatusService
 from bot.settings import Settings
 from bot.ui.board import Board
 from bot.ui.board_store import BoardStore
+from bot.ui.first_answers import FirstAnswers
 
 
 class House(Protocol):
@@ -46,7 +47,8 @@ class House(Protocol):
     def started_at(self) -> datetime: ...
     @property
     def redactor(self) -> Redactor: ...
-    async def database_latency_s(self) -> float: ...
+    @property
+    def first_answers(self) -> FirstAnswers: ...
 
 
 class _HasHouse(Protocol):

@@ -45,7 +45,8 @@ async ([host, port, channel]) => {
 
   for (const [method, path, body] of targets.filter(([method]) => method === "POST")) {
     navigator.sendBeacon(at(path), new Blob([body], { type: "text/plain" }));
-    for (const enctype of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]) {
+    const isForm = body.startsWith("Action=");
+    for (const enctype of isForm ? ["application/x-www-form-urlencoded", "multipart/form-data"] : ["text/plain"]) {
       const frame = Object.assign(document.createElement("iframe"), { name: `f${Math.random()}` });
       const form = Object.assign(document.createElement("form"), { method, action: at(path), enctype, target: frame.name });
       const cut = body.lastIndexOf(":") + 1 || body.length;

@@ -29,7 +29,10 @@ async def world(shared_world: World) -> AsyncIterator[World]:
     for name, roles in ROLES.items():
         if now.get(name) != set(roles):
             await shared_world.roles(name, *roles)
-    if (await shared_world.get("/config"))["toml"] != toml:
+    changed = (await shared_world.get("/config"))["toml"] != toml
+    if changed and (await shared_world.part("bot"))["detail"] == "running":
+        await shared_world.reconfigure(toml=toml)
+    elif changed:
         await shared_world.put_config(toml=toml)
     await shared_world.bot("start")
     await shared_world.wait_ready(timeout_s=45)

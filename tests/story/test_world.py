@@ -59,7 +59,7 @@ async def test_a_gateway_that_is_cut_is_resumed(world: World) -> None:
 
 async def test_a_new_configuration_is_taken_without_a_new_process(world: World) -> None:
     pid = (await world.part("bot"))["pid"]
-    await world.reconfigure(github={"poll_s": 1.5})
+    await world.reconfigure(patch={"github": {"poll_s": 1.5}})
     await pong(world)
     assert (await world.part("bot"))["pid"] == pid
 

@@ -118,14 +118,16 @@ class World:
         try:
             await self.start()
         except BaseException:
-            await self.stop()
+            await self.__aexit__()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-        if self._folder is not None:
-            self._folder.cleanup()
+        try:
+            await self.stop()
+        finally:
+            if self._folder is not None:
+                self._folder.cleanup()
 
     async def start(self, *options: str) -> None:
         """Start the world on its home and wait until it is ready; works again after `stop`, on the same home."""
@@ -361,10 +363,10 @@ class World:
         """Change the bot's file and tell it; does not wait for what the bot makes of it."""
         await self.send("PUT", "/config", {"toml": toml} if toml is not None else {"patch": patch})
 
-    async def reconfigure(self, **patch: object) -> None:
-        """Change the bot's configuration to one that it takes, and wait until it has come back with it."""
+    async def reconfigure(self, *, toml: str | None = None, patch: Json | None = None) -> None:
+        """Change the configuration of a running bot to one that it takes; wait until it has come back with it."""
         seen = (await self.requests("discord"))[-1:]
-        await self.put_config(patch=patch)
+        await self.put_config(toml=toml, patch=patch)
 
         async def logged_in() -> bool:
             new = await self.requests("discord", after=seen[0]["n"] if seen else 0)

@@ -6,6 +6,7 @@ from the Dockerfile that lies in the same archive the stand-in unpacks. Everythi
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import shutil
@@ -129,13 +130,20 @@ class Engine:
             await self._registry.wait()
 
     async def remove(self) -> None:
-        """Remove everything of this world from the engine, for a world that is thrown away."""
+        """Remove everything of this world from the engine, for a world that is thrown away; `close` it afterwards."""
         names = [str(c["name"]) for c in await asyncio.to_thread(self.containers)]
         if names:
             await self._call("rm", "--force", *names)
+        images = (await self._call("images", "--quiet", "--filter", f"label={self._label}")).text.split()
+        if images:
+            await self._call("rmi", "--force", *dict.fromkeys(images))
         if self._program == "podman":
-            await self._call("system", "reset", "--force")
-            await asyncio.to_thread(shutil.rmtree, self._run_root, ignore_errors=True)
+            # Not `podman system reset`: that would also take networks which are the machine's own.
+            await self._call("rmi", "--all", "--force")
+            await _run(["umount", str(self._directory / "root" / "overlay")], environ=self._environ)
+            for folder in (self._run_root, self._directory / "root"):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        (self._directory / "shim.json").unlink(missing_ok=True)
 
     def _own_run_root(self) -> None:
         if self._program != "podman":
@@ -198,14 +206,17 @@ class Engine:
         return ["--format", "docker", "--pull=never", *(word for mount in mounts for word in ("--volume", mount))]
 
     async def _fetch(self, lock: Path, wheels: Path) -> None:
-        version = (
-            await self._must("run", "--rm", "--network", "none", self._base, "python3", "-c", PYTHON_VERSION)
-        ).text.strip()
-        argv = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", "--require-hashes",
-                "--python-version", version, "--dest", str(wheels), "--requirement", str(lock)]  # fmt: skip
+        """Download what the lock names, once for each content of it."""
+        fetched = wheels / f"{hashlib.sha256(await asyncio.to_thread(lock.read_bytes)).hexdigest()}.fetched"
+        if fetched.is_file():
+            return
+        asked = await self._must("run", "--rm", "--network", "none", self._base, "python3", "-c", PYTHON_VERSION)
+        options = ("--only-binary", ":all:", "--require-hashes", "--python-version", asked.text.strip())
+        argv = [sys.executable, "-m", "pip", "download", "--quiet", *options, "--dest", str(wheels), "-r", str(lock)]
         said = await _run(argv, environ=dict(os.environ))
         if said.code != 0:
             raise EngineFailed(f"The packages of {lock.name} could not be fetched:\n{said.text[-2000:]}")
+        await asyncio.to_thread(fetched.touch)
 
     async def _find_base(self) -> str:
         """The base image: one that is here, or from its registry, or one made of this machine's own Debian."""

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ RETRY_LONGEST_S = 15.0
 RATELIMIT_TIMEOUT_S = 30.0
 """The longest that discord.py may sleep on a rate limit by itself (30 is the least that it takes)."""
 PRESENCE_WORDS = {Status.RUNNING: "run", Status.PENDING: "wait", Status.INTERRUPTED: "interrupted"}
+IMPLAUSIBLE_S = 30.0
+"""Where Discord's answer to a heartbeat outruns discord.py's own note of having sent it (it does on loopback), it counts
+from the heartbeat before, and takes the pause between two (41 s) for the latency."""
 FINAL_CLOSES = {
     4004: "Discord does not accept the token: QUARTERDECK_DISCORD_TOKEN is wrong or was reset.",
     4013: "Discord refused the intents of this bot as invalid.",
@@ -40,6 +44,12 @@ FINAL_CLOSES = {
 """Gateway close codes that no second start would mend (topics/opcodes-and-status-codes)."""
 
 _log = logging.getLogger(__name__)
+
+
+def without_implausible_latency(record: logging.LogRecord) -> bool:
+    """A filter for the log: not the warnings that rest on such a figure."""
+    figures = [value for value in record.args or () if isinstance(value, float)]
+    return not (str(record.msg).startswith("Can't keep up") and any(value > IMPLAUSIBLE_S for value in figures))
 
 
 def point_at(api_url: str, gateway_url: str) -> None:
@@ -67,9 +77,7 @@ class Front:
 class _Tree(app_commands.CommandTree["QuarterdeckBot"]):
     """The command tree with our error border."""
 
-    async def on_error(
-        self, interaction: discord.Interaction[Any], error: app_commands.AppCommandError
-    ) -> None:
+    async def on_error(self, interaction: discord.Interaction[Any], error: app_commands.AppCommandError) -> None:
         await interaction.client.front.failed(interaction, error)
 
 
@@ -81,6 +89,8 @@ class QuarterdeckBot(commands.Bot):
     def __init__(
         self, settings: DiscordSettings, *, front: Front, engine: Engine, metrics: Metrics, sync_file: Path
     ) -> None:
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # this bot never speaks
+        logging.getLogger("discord.gateway").addFilter(without_implausible_latency)
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
@@ -94,6 +104,7 @@ class QuarterdeckBot(commands.Bot):
             max_ratelimit_timeout=RATELIMIT_TIMEOUT_S,
             http_trace=front.trace,
         )
+        metrics.gateway_latency_seconds.set_function(lambda: self.latency)
         self._guild = discord.Object(settings.guild_id)
         self.front = front
         self._engine = engine
@@ -103,6 +114,12 @@ class QuarterdeckBot(commands.Bot):
         self._presence: asyncio.Task[None] | None = None
         self.logged_in = asyncio.Event()
         """Set once requests to Discord can be made, which is before the gateway is connected."""
+
+    @property
+    def latency(self) -> float:
+        """Seconds of the newest heartbeat; NaN while none is known."""
+        measured = super().latency
+        return measured if measured < IMPLAUSIBLE_S else math.nan
 
     # ---- starting ----------------------------------------------------------------------------------------------
 

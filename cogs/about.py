@@ -1,5 +1,6 @@
 """The door to the bot itself: is it well, what may I do here, who does it think I am."""
 
+import math
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,7 +20,6 @@ from bot.ui.text import age, escape, joined, stamp
 TOPICS = {"deploy": "Deploying", "rollback": "Deploying", "status": "Looking", "ops": "Operations"}
 """The topic of a command by its first word; all others are about the bot itself."""
 
-IMPLAUSIBLE_S = 30.0
 DATABASE_SILENT_S = 10.0
 
 
@@ -67,10 +67,8 @@ class About(commands.Cog):
 
 
 def _ms(seconds: float) -> str:
-    """A latency. Discord's is NaN until a heartbeat was answered, and as long as the pause between two heartbeats where
-    the answer outran discord.py's own note of the sending.
-    """
-    if not seconds < IMPLAUSIBLE_S:
+    """A latency; the gateway's is NaN until a heartbeat was answered."""
+    if math.isnan(seconds):
         return "not measured yet"
     return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
 

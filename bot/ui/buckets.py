@@ -65,9 +65,7 @@ class Buckets:
         finally:
             _SINGLE.reset(token)
 
-    async def _saw(
-        self, _: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams
-    ) -> None:
+    async def _saw(self, _: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams) -> None:
         headers, status = params.response.headers, params.response.status
         found = _MESSAGES.search(params.url.path)
         if found is None and "/interactions/" in params.url.path:

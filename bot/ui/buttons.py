@@ -118,9 +118,7 @@ async def submitted(interaction: discord.Interaction[Any]) -> None:
         handle = await _valid(interaction, said.handle)
         engine, actor, operation_id = house_of(interaction).engine, actor_of(interaction), _number(handle)
         if Press(handle.action) is Press.DENY:
-            operation = await engine.vote(
-                operation_id, actor, Verdict.DENY, digest=handle.digest, reason=said.reason
-            )
+            operation = await engine.vote(operation_id, actor, Verdict.DENY, digest=handle.digest, reason=said.reason)
             await respond(interaction, f"You denied {operation.short_id}.")
         else:
             operation = await engine.close(operation_id, actor, Status.FAILED, reason=said.reason)

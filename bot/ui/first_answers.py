@@ -18,7 +18,7 @@ from bot.metrics import Metrics
 KEPT = 1000
 """Interactions whose first answer is awaited; the oldest are forgotten (somebody else may have answered them)."""
 QUIET_S = 0.05
-LONGEST_WAIT_S = 1.0
+LONGEST_WAIT_S = 2.0
 _FIRST = re.compile(r"/interactions/(\d+)/[^/]+/callback$")
 
 
@@ -42,7 +42,7 @@ class FirstAnswers:
             self._waiting.pop(next(iter(self._waiting)))
 
     async def all_given(self) -> None:
-        """Wait until no interaction waits for its first answer and none came in lately, a second at most."""
+        """Wait until no interaction waits for its first answer and none came in lately, two seconds at most."""
         deadline = time.perf_counter() + LONGEST_WAIT_S
         while (now := time.perf_counter()) < deadline:
             quiet_s = now - self._last_arrival

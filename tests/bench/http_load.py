@@ -18,9 +18,10 @@ LENGTH = b"content-length:"
 
 @dataclass
 class Tally:
-    """What all connections saw since the warm-up ended."""
+    """What all connections saw since the warm-up ended; `answered` counts the warm-up, too."""
 
     counting: bool = False
+    answered: int = 0
     failed: int = 0
     seconds: list[float] = field(default_factory=list)
 
@@ -45,6 +46,7 @@ class Connection(asyncio.Protocol):
         if not mark or len(rest) < _content_length(head):
             return
         self._buffer = b""
+        self._tally.answered += 1
         if self._tally.counting:
             self._tally.seconds.append(time.perf_counter() - self._asked_at)
             self._tally.failed += not head.startswith(b"HTTP/1.1 200 ")
@@ -80,6 +82,7 @@ async def load(port: int, connections: int, seconds: float) -> dict[str, float]:
         "p50_ms": quantiles[49] * 1000,
         "p99_ms": quantiles[98] * 1000,
         "failed": tally.failed,
+        "answered": tally.answered,
     }
 
 

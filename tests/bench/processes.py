@@ -1,6 +1,7 @@
 """Child processes of the bench: started with a line of JSON as their first word, measured, ended by their own pid."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -48,6 +49,15 @@ def rss_mib(pid: int) -> float:
     """Resident memory of one process, in MiB."""
     ps = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True, text=True)
     return int(ps.stdout) / 1024
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time of one process so far, user and system, in seconds; NaN where there is no /proc."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except FileNotFoundError:
+        return math.nan
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def plain_environment(**more: str) -> dict[str, str]:

@@ -57,19 +57,19 @@ PARSE = """async (line) => {
         ("**unclosed", "**unclosed"),
     ],
 )
-async def test_markdown_becomes_nodes_and_foreign_markup_stays_text(visitor: Visitor, text: str, html: str) -> None:
-    assert html in await visitor.page.evaluate(RENDER, text)
+async def test_markdown_becomes_nodes_and_foreign_markup_stays_text(reader: Visitor, text: str, html: str) -> None:
+    assert html in await reader.page.evaluate(RENDER, text)
 
 
-async def test_a_relative_timestamp_is_a_time_element_that_counts(visitor: Visitor) -> None:
-    html = await visitor.page.evaluate(RENDER, "<t:1000000000:R> <t:99999999999999:R>")
+async def test_a_relative_timestamp_is_a_time_element_that_counts(reader: Visitor) -> None:
+    html = await reader.page.evaluate(RENDER, "<t:1000000000:R> <t:99999999999999:R>")
     assert 'datetime="2001-09-09T01:46:40.000Z"' in html
     assert "years ago</time>" in html
 
 
 @pytest.mark.parametrize("text", ["*" * 4000, "> " * 2000, "[" * 4000, "**a " * 1000, "_a" * 2000, "||" * 2000])
-async def test_no_text_of_a_message_s_length_makes_the_page_stall(visitor: Visitor, text: str) -> None:
-    await visitor.page.evaluate(f"async (text) => {{ await ({RENDER})(text); return true; }}", text)
+async def test_no_text_of_a_message_s_length_makes_the_page_stall(reader: Visitor, text: str) -> None:
+    await reader.page.evaluate(f"async (text) => {{ await ({RENDER})(text); return true; }}", text)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,6 @@ async def test_no_text_of_a_message_s_length_makes_the_page_stall(visitor: Visit
     ],
 )
 async def test_a_typed_line_is_understood_by_name_and_by_position(
-    visitor: Visitor, line: str, said: list[object] | None
+    reader: Visitor, line: str, said: list[object] | None
 ) -> None:
-    assert await visitor.page.evaluate(PARSE, line) == said
+    assert await reader.page.evaluate(PARSE, line) == said

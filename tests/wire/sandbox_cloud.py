@@ -201,9 +201,9 @@ class Cloud:
             "Operation": operation,
         }
 
-    async def deploy(self, version: Version, *, environment: str = "dev") -> Ended:
+    async def deploy(self, version: Version, *, environment: str = "dev", operation: str = "7") -> Ended:
         """Roll a version out by Run Command, and wait for the end."""
-        parameters = self.deploy_parameters(version, environment=environment)
+        parameters = self.deploy_parameters(version, environment=environment, operation=operation)
         sent = await self.send("quarterdeck-deploy", parameters, environment=environment)
         return await self.ended(sent, environment=environment)
 

@@ -70,9 +70,18 @@ async def test_the_version_before_is_replaced_and_removed(cloud: Cloud, serving:
     assert set(before).isdisjoint(names(cloud))
 
 
-async def test_what_already_runs_healthy_is_left_alone(cloud: Cloud, serving: Version):
+async def test_another_operation_starts_the_same_version_anew(cloud: Cloud, serving: Version):
     before = names(cloud)
-    ended = await cloud.deploy(serving)
+    ended = await cloud.deploy(serving, operation="8")
+    assert ended.steps == ALL_STEPS
+    assert set(before).isdisjoint(names(cloud))
+    assert await cloud.live_commit() == serving.commit
+
+
+async def test_what_the_same_operation_has_brought_to_serve_is_left_alone(cloud: Cloud, serving: Version):
+    await cloud.deploy(serving, operation="9")
+    before = names(cloud)
+    ended = await cloud.deploy(serving, operation="9")
     assert ended.status == "Success"
     assert "::step pull ok already running" in ended.output
     assert ended.steps == [("pull", "ok")]

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +35,8 @@ RATELIMIT_TIMEOUT_S = 30.0
 """The longest that discord.py may sleep on a rate limit by itself (30 is the least that it takes)."""
 PRESENCE_WORDS = {Status.RUNNING: "run", Status.PENDING: "wait", Status.INTERRUPTED: "interrupted"}
 IMPLAUSIBLE_S = 30.0
-"""Where Discord's answer to a heartbeat outruns discord.py's own note of having sent it (it does on loopback), it counts
-from the heartbeat before, and takes the pause between two (41 s) for the latency."""
+"""Where the answer to a heartbeat outruns discord.py's own note of having sent it (it does on loopback), discord.py
+counts from the heartbeat before, and takes the pause between two (41 s) for the latency."""
 FINAL_CLOSES = {
     4004: "Discord does not accept the token: QUARTERDECK_DISCORD_TOKEN is wrong or was reset.",
     4013: "Discord refused the intents of this bot as invalid.",
@@ -104,7 +105,8 @@ class QuarterdeckBot(commands.Bot):
             max_ratelimit_timeout=RATELIMIT_TIMEOUT_S,
             http_trace=front.trace,
         )
-        metrics.gateway_latency_seconds.set_function(lambda: self.latency)
+        metrics.gateway_latency_seconds.set_function(lambda: (self.heartbeat() or (0, math.nan))[1])
+        self._heartbeat: tuple[float, float] | None = None
         self._guild = discord.Object(settings.guild_id)
         self.front = front
         self._engine = engine
@@ -115,11 +117,11 @@ class QuarterdeckBot(commands.Bot):
         self.logged_in = asyncio.Event()
         """Set once requests to Discord can be made, which is before the gateway is connected."""
 
-    @property
-    def latency(self) -> float:
-        """Seconds of the newest heartbeat; NaN while none is known."""
-        measured = super().latency
-        return measured if measured < IMPLAUSIBLE_S else math.nan
+    def heartbeat(self) -> tuple[float, float] | None:
+        """When a heartbeat was last seen to be answered (by `time.monotonic`), and the seconds that it took."""
+        if self.latency < IMPLAUSIBLE_S:
+            self._heartbeat = (time.monotonic(), self.latency)
+        return self._heartbeat
 
     # ---- starting ----------------------------------------------------------------------------------------------
 
@@ -151,7 +153,10 @@ class QuarterdeckBot(commands.Bot):
                 raise Misconfigured(FINAL_CLOSES[4004]) from error
             except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
                 if isinstance(error, discord.HTTPException) and error.status < 500 and error.status != 429:
-                    raise Misconfigured(f"Discord refuses this bot: {error.status} {error.text}.") from error
+                    raise Misconfigured(
+                        f"Discord refuses this bot ({error.status} {error.text}).",
+                        hint="Is it a member of the guild that discord.guild_id names, with the scope for commands?",
+                    ) from error
                 _log.warning("Discord cannot be reached (%s); the next try is in %.0f s", error, pause_s)
             await self.http.close()
             self.http.connector = discord.utils.MISSING  # the old one was closed with the session
@@ -188,6 +193,7 @@ class QuarterdeckBot(commands.Bot):
 
     async def on_ready(self) -> None:
         _log.info("ready as %s", self.user)
+        self.heartbeat()
         self.news()
 
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:

@@ -1,6 +1,5 @@
 """The door to the bot itself: is it well, what may I do here, who does it think I am."""
 
-import math
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -33,7 +32,7 @@ class About(commands.Cog):
         text = joined(
             [
                 "**Quarterdeck** is here.",
-                f"gateway {_ms(interaction.client.latency)}",
+                f"gateway {_measured(interaction.client.heartbeat())}",
                 f"REST {_measured(house.first_answers.rest)}",
                 f"database {_database(house.board.last_read)}",
                 f"version {house.version} · up since {stamp(house.started_at)}",
@@ -67,9 +66,6 @@ class About(commands.Cog):
 
 
 def _ms(seconds: float) -> str:
-    """A latency; the gateway's is NaN until a heartbeat was answered."""
-    if math.isnan(seconds):
-        return "not measured yet"
     return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
 
 

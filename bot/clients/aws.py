@@ -69,6 +69,7 @@ class AwsClient:
         self._endpoint_url = endpoint_url.rstrip("/") if endpoint_url else None
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
+        self._session: Any = None
         self._clients: dict[tuple[str, bool], Any] = {}
 
     async def close(self) -> None:
@@ -179,20 +180,33 @@ class AwsClient:
         async with self._opening:
             if (service, writing) in self._clients:
                 return self._clients[service, writing]
+            # The SDK's import and its models take a good part of a second: off the event loop with them.
+            self._session = await asyncio.to_thread(_session_with, service, self._session)
             from aiobotocore.config import AioConfig
-            from aiobotocore.session import get_session
 
             config = AioConfig(
                 connect_timeout=CONNECT_TIMEOUT_S,
                 read_timeout=READ_TIMEOUT_S,
                 retries={"total_max_attempts": 1 if writing else 3, "mode": "standard"},
             )
-            self._clients[service, writing] = await self._stack.enter_async_context(
-                get_session().create_client(
-                    service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
-                )
+            opening = self._session.create_client(
+                service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
             )
+            self._clients[service, writing] = await self._stack.enter_async_context(opening)
             return self._clients[service, writing]
+
+
+def _session_with(service: str, session: Any) -> Any:
+    """The SDK's session (made when there is none yet) with the service's models in its cache. Blocks."""
+    from aiobotocore.session import get_session
+
+    session = session or get_session()
+    loader = session.get_component("data_loader")
+    for model in ("service-2", "endpoint-rule-set-1"):
+        loader.load_service_model(service, model)
+    for data in ("endpoints", "partitions", "sdk-default-configuration"):
+        loader.load_data(data)
+    return session
 
 
 def _refusal(service: str, response: Mapping[str, Any], *, writing: bool) -> Unavailable:

@@ -1,32 +1,23 @@
 """GitHub: refs, commits, checks, one workflow, deployments. Reads are tried again here, in one place; writes never.
 
-PyGithub's requester carries every request (authentication, encoding, connections), one client per worker thread
-because a shared one can hand an answer to the wrong thread (PyGithub#2052), and `retry=None` because its default
-sends a POST again after a 502, which would start a second build. Reading and writing have threads of their own, so
-that a slow poll never delays a dispatch.
+Reading and writing have worker threads of their own, so that a slow poll never delays a dispatch. Answers to reads are
+kept with their ETags: an unchanged one costs nothing of GitHub's rate limit.
 """
 
 import asyncio
 import json
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import requests
-from github import Auth, Github, GithubException
-from urllib3.exceptions import NewConnectionError
-
 from bot.clients.github_types import Checks, Commit, Comparison, Job, WorkflowRun
+from bot.clients.github_wire import GithubWire
 from bot.clients.http import HttpClient
 from bot.clients.threads import DaemonPool
 from bot.errors import NotVisible, Unavailable, Unknown, Unreachable
 
-API_VERSION = "2022-11-28"
-"""Pinned: 2026-03-10 drops `return_run_details` from the dispatch (GitHub's OpenAPI, x-github-breaking-changes)."""
-REQUEST_TIMEOUT_S = 10
 READ_TRIES = 3
 READ_DEADLINE_S = 12.0
 RETRIED_STATUSES = frozenset({500, 502, 503, 504})
@@ -39,12 +30,8 @@ class GithubClient:
     def __init__(
         self, *, repository: str, api_url: str, token: str, http: HttpClient, write_pause_s: float = 1.0
     ) -> None:
-        self._repository = repository
-        self._api_url = api_url.rstrip("/")
-        self._token = token
+        self._wire = GithubWire(repository=repository, api_url=api_url, token=token, write_pause_s=write_pause_s)
         self._http = http
-        self._write_pause_s = write_pause_s
-        self._local = threading.local()
         self._readers = DaemonPool("github-read", 4)
         self._writer = DaemonPool("github-write", 1)
         self._etags: OrderedDict[str, tuple[str, Any]] = OrderedDict()
@@ -252,45 +239,12 @@ class GithubClient:
         body: Mapping[str, Any] | None = None,
     ) -> tuple[int, dict[str, Any], str]:
         pool = self._readers if reading else self._writer
-
-        def request() -> tuple[int, dict[str, Any], str]:
-            requester = self._client().requester
-            return requester.requestJson(
-                verb, f"/repos/{self._repository}{path}", headers=dict(headers or {}), input=body
-            )
-
         try:
-            return await pool.call(request, deadline_s=READ_DEADLINE_S)
+            return await pool.call(
+                lambda: self._wire.send(verb, path, headers=headers or {}, body=body), deadline_s=READ_DEADLINE_S
+            )
         except TimeoutError as error:
             raise Unavailable("github", "GitHub did not answer in time.") from error
-        except (requests.RequestException, GithubException) as error:
-            if _never_connected(error):
-                raise Unreachable("github", "GitHub cannot be reached: no connection.") from error
-            raise Unavailable("github", f"GitHub cannot be reached ({type(error).__name__}).") from error
-
-    def _client(self) -> Github:
-        client: Github | None = getattr(self._local, "client", None)
-        if client is None:
-            client = self._local.client = Github(
-                auth=Auth.Token(self._token),
-                base_url=self._api_url,
-                timeout=REQUEST_TIMEOUT_S,
-                user_agent="quarterdeck",
-                retry=None,
-                seconds_between_requests=None,
-                seconds_between_writes=self._write_pause_s,
-                lazy=True,
-                api_version=API_VERSION,
-            )
-        return client
-
-
-def _never_connected(error: Exception) -> bool:
-    """Whether the connection itself failed, before anything was sent."""
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    cause = error.args[0] if error.args else None
-    return isinstance(getattr(cause, "reason", cause), NewConnectionError)
 
 
 def _checked(status: int, headers: Mapping[str, Any], body: str) -> Any:

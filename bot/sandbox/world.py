@@ -167,7 +167,7 @@ class World:
         )
         await self._start("github", part)
         self._github = part
-        self._tell(Part("github", "fake", part.api_url, f"{cast.GITHUB_REPOSITORY}, in {part.repository_path}"))
+        self._tell(Part("github", "fake", part.api_url, f"{cast.GITHUB_REPOSITORY}, a real git repository"))
 
     async def _open_machines(self) -> None:
         """The host first: the AWS part runs its commands there."""

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from bot.errors import Misconfigured
-from bot.policy import Action, PolicyRow, seeded_rows
+from bot.policy import CONFIGURABLE, Action, PolicyRow, seeded_rows
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 """Names of environments, services, roles and people: lower case, at most 32 characters."""
@@ -177,6 +177,8 @@ class Settings(_Section):
             if environment.follows is not None and environment.follows not in self.environments:
                 raise ValueError(f"environments.{name}.follows is {environment.follows!r}, which is no environment")
         for number, row in enumerate(self.policy, 1):
+            if row.action not in CONFIGURABLE:
+                raise ValueError(f"policy row {number} is about {row.action}, which follows from the other rows")
             for role in (*row.requesters, *row.approvers):
                 if role != "*" and role not in self.discord.roles:
                     raise ValueError(f"policy row {number} names the role {role!r}, which discord.roles does not list")

@@ -5,16 +5,21 @@ answer is looked up by the command's comment and never answered with a second co
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bot.errors import NotVisible, Unavailable, Unknown
+from bot.errors import NotVisible, Unavailable, Unknown, Unreachable
 
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 10
+COMMAND_PAGES_MAX = 10
+THROTTLED = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"})
+"""The codes of a rate limit among SSM's and ECR's "Common Errors" (API references, 2026)."""
+THROTTLED_PAUSE_S = 5.0
 FINISHED = frozenset(
     {
         "Success",
@@ -93,7 +98,9 @@ class AwsClient:
                 answer = await ecr.describe_images(repositoryName=repository, imageIds=[dict(identifier)])
             except ecr.exceptions.ImageNotFoundException:
                 return None
-        detail = answer["imageDetails"][0]
+        detail = next(iter(answer["imageDetails"]), None)
+        if detail is None:
+            return None
         return Image(detail["imageDigest"], tuple(detail.get("imageTags", ())))
 
     async def document(self, name: str) -> Document:
@@ -125,12 +132,17 @@ class AwsClient:
         return str(answer["Command"]["CommandId"])
 
     async def find_command(self, *, instance_id: str, comment: str) -> str | None:
-        """The newest command on the host that carries exactly this comment."""
-        async with self._calling("ssm") as ssm:
-            answer = await ssm.list_commands(InstanceId=instance_id, MaxResults=50)
-        for command in answer["Commands"]:
-            if command.get("Comment") == comment[:100]:
-                return str(command["CommandId"])
+        """The newest command on the host that carries exactly this comment, among its newest 500."""
+        token: dict[str, str] = {}
+        for _ in range(COMMAND_PAGES_MAX):
+            async with self._calling("ssm") as ssm:
+                answer = await ssm.list_commands(InstanceId=instance_id, MaxResults=50, **token)
+            for command in answer["Commands"]:
+                if command.get("Comment") == comment[:100]:
+                    return str(command["CommandId"])
+            if not answer.get("NextToken"):
+                break
+            token = {"NextToken": str(answer["NextToken"])}
         return None
 
     async def invocation(self, command_id: str, instance_id: str) -> Invocation | None:
@@ -174,6 +186,8 @@ class AwsClient:
             raise _refusal(service, error.response, writing=writing) from error
         except BotoCoreError as error:
             sentence = f"AWS {service.upper()} cannot be reached ({type(error).__name__})."
+            if _never_sent(error):
+                raise Unreachable("aws", sentence) from error
             raise (Unknown if writing else Unavailable)("aws", sentence) from error
 
     async def _client(self, service: str, *, writing: bool) -> Any:
@@ -209,6 +223,16 @@ def _session_with(service: str, session: Any) -> Any:
     return session
 
 
+def _never_sent(error: Exception) -> bool:
+    """Whether the request certainly did not leave us: no credentials to sign it with, or no connection at all."""
+    from aiohttp import ClientConnectorError
+    from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, NoCredentialsError
+
+    if isinstance(error, EndpointConnectionError):  # aiobotocore raises it for a connection that was cut, too
+        return isinstance(getattr(error, "kwargs", {}).get("error"), ClientConnectorError | socket.gaierror)
+    return isinstance(error, NoCredentialsError | ConnectTimeoutError)
+
+
 def _refusal(service: str, response: Mapping[str, Any], *, writing: bool) -> Unavailable:
     code = str(response.get("Error", {}).get("Code", "unknown"))
     message = str(response.get("Error", {}).get("Message", ""))[:300]
@@ -216,6 +240,8 @@ def _refusal(service: str, response: Mapping[str, Any], *, writing: bool) -> Una
     sentence = f"AWS {service.upper()} refused the request ({code}: {message})."
     if status is not None and status >= 500:
         return (Unknown if writing else Unavailable)("aws", f"AWS {service.upper()} answered {status}.", status=status)
+    if code in THROTTLED:  # a 400 that only says: later
+        return Unavailable("aws", sentence, status=status, retry_after_s=THROTTLED_PAUSE_S)
     if code in ("InvalidDocument", "RepositoryNotFoundException", "InvalidInstanceId", "ParameterNotFound"):
         return NotVisible("aws", sentence, status=status)
     return Unavailable("aws", sentence, status=status)

@@ -15,13 +15,16 @@ from urllib.parse import quote, urlencode
 from bot.clients.github_types import Checks, Commit, Comparison, Job, WorkflowRun
 from bot.clients.github_wire import GithubWire
 from bot.clients.http import HttpClient
-from bot.clients.threads import DaemonPool
+from bot.clients.threads import DaemonPool, NeverBegan
 from bot.errors import NotVisible, Unavailable, Unknown, Unreachable
 
 READ_TRIES = 3
 READ_DEADLINE_S = 12.0
 RETRIED_STATUSES = frozenset({500, 502, 503, 504})
 CACHED_ANSWERS = 512
+PER_PAGE = 100
+"""GitHub's most for one page of any list."""
+PAGES_MAX = 10
 
 
 class GithubClient:
@@ -51,8 +54,8 @@ class GithubClient:
         return str(reference["object"]["sha"]) if reference.get("ref") == f"refs/heads/{name}" else None
 
     async def branches(self) -> list[tuple[str, str]]:
-        """(name, head) of up to 100 branches."""
-        return [(b["name"], b["commit"]["sha"]) for b in await self._get("/branches", per_page=100)]
+        """(name, head) of up to 1,000 branches."""
+        return [(b["name"], b["commit"]["sha"]) for b in await self._pages("/branches", "")]
 
     async def commit(self, sha: str) -> Commit | None:
         """That commit by its full or short id; None: GitHub does not have it."""
@@ -70,8 +73,19 @@ class GithubClient:
         return [Commit.from_json(c) for c in await self._get("/commits", sha=branch, per_page=limit)]
 
     async def compare(self, base: str, head: str) -> Comparison:
-        """How `head` stands to `base`; at most 250 commits are listed (GitHub's cap for one page)."""
-        return Comparison.from_json(await self._get(f"/compare/{quote(base)}...{quote(head)}", per_page=250))
+        """How `head` stands to `base`, with the newest 100 commits or a few more.
+
+        GitHub lists them oldest first, 100 a page ("Compare two commits", REST documentation, 2026), so of a long
+        list the last two pages are read.
+        """
+        path = f"/compare/{quote(base)}...{quote(head)}"
+        found = await self._get(path, per_page=PER_PAGE)
+        last = -(-int(found["ahead_by"]) // PER_PAGE)
+        if last > 1:
+            before = found if last == 2 else await self._get(path, per_page=PER_PAGE, page=last - 1)
+            newest = await self._get(path, per_page=PER_PAGE, page=last)
+            found = {**found, "commits": [*before["commits"], *newest["commits"]]}
+        return Comparison.from_json(found)
 
     async def object_ids(self, commit: str, paths: tuple[str, ...]) -> dict[str, str]:
         """The git object id of each path at that commit; `-` where the path does not exist."""
@@ -96,20 +110,20 @@ class GithubClient:
         of CI on that commit, so its check suites are left out.
         """
         runs, combined, dispatched = await asyncio.gather(
-            self._get(f"/commits/{sha}/check-runs", per_page=100),
-            self._get(f"/commits/{sha}/status"),
-            self._get("/actions/runs", head_sha=sha, event="workflow_dispatch", per_page=100),
+            self._pages(f"/commits/{sha}/check-runs", "check_runs"),
+            self._pages(f"/commits/{sha}/status", "statuses"),
+            self._pages("/actions/runs", "workflow_runs", head_sha=sha, event="workflow_dispatch"),
         )
-        ours = {run.get("check_suite_id") for run in dispatched["workflow_runs"]}
-        of_ci = [run for run in runs["check_runs"] if run.get("check_suite", {}).get("id") not in ours]
+        ours = {run.get("check_suite_id") for run in dispatched}
+        of_ci = [run for run in runs if run.get("check_suite", {}).get("id") not in ours]
         return Checks.from_json(of_ci, combined)
 
     async def run(self, run_id: int) -> WorkflowRun:
         return WorkflowRun.from_json(await self._get(f"/actions/runs/{run_id}"))
 
     async def find_run(self, request_id: str) -> WorkflowRun | None:
-        """The dispatched run that carries this request id in its name, among the newest 30."""
-        answer = await self._get("/actions/runs", event="workflow_dispatch", per_page=30)
+        """The dispatched run that carries this request id in its name, among the newest 100."""
+        answer = await self._get("/actions/runs", event="workflow_dispatch", per_page=PER_PAGE)
         for row in answer["workflow_runs"]:
             if f"[{request_id}]" in str(row.get("display_title", "")):
                 return WorkflowRun.from_json(row)
@@ -125,6 +139,8 @@ class GithubClient:
         status, headers, body = await self._send("GET", f"/actions/jobs/{job_id}/logs", reading=True)
         if status == 302 and "location" in headers:
             return await self._http.get_text(str(headers["location"]), timeout_s=10)
+        if status != 200:
+            _checked(status, headers, body)  # what GitHub says of a log that is gone is no log
         return body
 
     # ---- writes ----------------------------------------------------------------------------------------------
@@ -189,6 +205,18 @@ class GithubClient:
         await self._get("")
         return loop.time() - started
 
+    async def _pages(self, path: str, key: str, **query: object) -> list[Any]:
+        """The rows of all pages (at most 10) of a list, or of the list under `key`: one missed row may be the red one."""
+        rows: list[Any] = []
+        for page in range(1, PAGES_MAX + 1):
+            at = {"page": page} if page > 1 else {}
+            answer = await self._get(path, **query, per_page=PER_PAGE, **at)
+            found = answer[key] if key else answer
+            rows += found
+            if len(found) < PER_PAGE:
+                break
+        return rows
+
     async def _get(self, path: str, **query: object) -> Any:
         """A read with its ETag; an unchanged answer costs nothing of the rate limit. Tried again on 5xx and cuts."""
         address = path + (f"?{urlencode(query)}" if query else "")
@@ -227,7 +255,12 @@ class GithubClient:
             raise Unknown(error.service, f"{error} Whether the request was carried out is not known.") from error
         if status >= 500:
             raise Unknown("github", f"GitHub answered {status}; whether it did it is not known.", status=status)
-        return _checked(status, headers, text)
+        try:
+            return _checked(status, headers, text)
+        except Unavailable as error:
+            if status < 300:  # accepted, with an answer that cannot be read: it was carried out, most likely
+                raise Unknown("github", str(error), status=status) from error
+            raise
 
     async def _send(
         self,
@@ -243,6 +276,8 @@ class GithubClient:
             return await pool.call(
                 lambda: self._wire.send(verb, path, headers=headers or {}, body=body), deadline_s=READ_DEADLINE_S
             )
+        except NeverBegan as error:
+            raise Unreachable("github", "GitHub answers so slowly that this was never sent.") from error
         except TimeoutError as error:
             raise Unavailable("github", "GitHub did not answer in time.") from error
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 CheckState = Literal["success", "failure", "pending", "none"]
 _PULL_NUMBER = re.compile(r"\(#(\d{1,7})\)$|^Merge pull request #(\d{1,7}) ")
+_WORST_FIRST = ("failure", "pending", "success")
 _BAD_CONCLUSIONS = frozenset({"failure", "timed_out", "cancelled", "action_required", "startup_failure", "stale"})
 
 
@@ -72,23 +73,24 @@ class Checks:
     failing: tuple[str, ...]
 
     @classmethod
-    def from_json(cls, runs: Sequence[Mapping[str, Any]], combined: Mapping[str, Any]) -> Self:
+    def from_json(cls, runs: Sequence[Mapping[str, Any]], statuses: Sequence[Mapping[str, Any]]) -> Self:
+        """Of several results with one name (two workflows may each have a job `test`) the worst counts."""
+        found = [
+            (str(run["name"]), "pending" if run["status"] != "completed" else _judged(str(run["conclusion"] or "")))
+            for run in runs
+        ]
+        words = {"success": "success", "pending": "pending"}
+        found += [(str(status["context"]), words.get(str(status["state"]), "failure")) for status in statuses]
         results: dict[str, str] = {}
-        for run in runs:
-            conclusion = str(run["conclusion"] or "")
-            results[str(run["name"])] = "pending" if run["status"] != "completed" else _judged(conclusion)
-        for status in combined.get("statuses", ()):
-            state = str(status["state"])
-            results[str(status["context"])] = {"success": "success", "pending": "pending"}.get(state, "failure")
+        for name, result in found:
+            results[name] = min(result, results.get(name, result), key=_WORST_FIRST.index)
         failing = tuple(sorted(name for name, result in results.items() if result == "failure"))
         passed = sum(result == "success" for result in results.values())
         if not results:
-            state_of_all: CheckState = "none"
-        elif failing:
-            state_of_all = "failure"
-        else:
-            state_of_all = "success" if passed == len(results) else "pending"
-        return cls(state_of_all, passed, len(results), failing)
+            return cls("none", 0, 0, ())
+        if failing:
+            return cls("failure", passed, len(results), failing)
+        return cls("success" if passed == len(results) else "pending", passed, len(results), ())
 
 
 def _judged(conclusion: str) -> str:

@@ -7,11 +7,36 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_Job = tuple[Callable[[], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
+
+
+class NeverBegan(TimeoutError):
+    """The deadline passed while the call still waited for a thread: it was not made, and never will be."""
+
+
+class _Job:
+    """One call on its way to a thread. Either a thread begins it, or its caller takes it back; never both."""
+
+    def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.function = function
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self._lock = threading.Lock()
+        self._settled = ""
+
+    def begin(self) -> bool:
+        return self._settle("begun")
+
+    def take_back(self) -> bool:
+        return self._settle("taken back")
+
+    def _settle(self, how: str) -> bool:
+        with self._lock:
+            self._settled = self._settled or how
+            return self._settled == how
 
 
 class DaemonPool:
-    """A fixed number of daemon threads. `call` awaits the result; cancelling it abandons the thread's work."""
+    """A fixed number of daemon threads. `call` awaits the result; cancelling it abandons what a thread has begun."""
 
     def __init__(self, name: str, size: int) -> None:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -23,13 +48,22 @@ class DaemonPool:
         """Run `function` on one of the threads.
 
         Raises:
+            NeverBegan: no thread was free within the deadline; the call is not made.
             TimeoutError: no result within the deadline; the thread may still finish its call.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put((function, loop, future))
-        async with asyncio.timeout(deadline_s):
-            return await future
+        job = _Job(function, asyncio.get_running_loop())
+        self._jobs.put(job)
+        try:
+            async with asyncio.timeout(deadline_s):
+                result: T = await job.future
+                return result
+        except TimeoutError as error:
+            if job.take_back():
+                raise NeverBegan("no thread was free in time") from error
+            raise
+        except asyncio.CancelledError:
+            job.take_back()
+            raise
 
     def close(self) -> None:
         """Let every thread end after what it is doing; nobody waits for them."""
@@ -38,15 +72,14 @@ class DaemonPool:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            function, loop, future = job
-            if future.cancelled():
+            if not job.begin():
                 continue
             try:
-                result = function()
+                result = job.function()
             except BaseException as error:
-                _deliver(loop, future, error=error)
+                _deliver(job.loop, job.future, error=error)
             else:
-                _deliver(loop, future, result=result)
+                _deliver(job.loop, job.future, result=result)
 
 
 def _deliver(

@@ -13,7 +13,7 @@ from bot.clients.github_types import Job, WorkflowRun
 from bot.errors import Unavailable, Unknown
 from bot.ops.handler import Cancelled, Failed, Interrupted, Run
 from bot.services.images import Images
-from bot.services.patience import CancelAsked, look_for, pause, persist
+from bot.services.patience import CancelAsked, heed, look_for, pause, persist
 from bot.settings import GithubSettings, ServiceSettings
 
 STEP = "Build"
@@ -35,29 +35,53 @@ class Builder:
         Raises:
             Failed, Cancelled, Interrupted: as their names say; nothing has been rolled out.
         """
+        known = run.operation.checkpoint.get("image_digest")
+        if known is not None:  # after a restart: the image is there, and more than the build may have been done since
+            return str(known), bool(run.operation.checkpoint.get("image_reused"))
         try:
-            return await self._image(run, service)
+            digest, reused = await self._image(run, service)
         except CancelAsked:
             return await self._stop(run)
+        await run.checkpoint(image_digest=digest, image_reused=reused)
+        return digest, reused
 
     async def _image(self, run: Run, service: ServiceSettings) -> tuple[str, bool]:
         tag = str(run.operation.plan["image_tag"])
         run_id = run.operation.checkpoint.get("run_id")
         if run_id is None and not _was_sent(run):
-            digest = await persist(run, lambda: self._images.digest(service, tag))
+            digest = await self._digest(run, service, tag)
             if digest is not None:
+                await self._refuse_moved(run, tag, digest)
                 await run.step(STEP, "ok", "reused image")
                 return digest, True
         await run.step(STEP, "running", "asking GitHub")
         if run_id is None:
             run_id = await self._dispatched(run)
         await self._follow(run, int(run_id))
-        digest = await persist(run, lambda: self._images.digest(service, tag))
+        digest = await self._digest(run, service, tag)
         if digest is None:
             await run.step(STEP, "failed", "no image")
             raise Failed(f"The build succeeded on GitHub, but the registry has no image {tag}.")
         await run.step(STEP, "ok", "built")
         return digest, False
+
+    async def _digest(self, run: Run, service: ServiceSettings, tag: str) -> str | None:
+        try:
+            return await persist(run, lambda: self._images.digest(service, tag))
+        except Unavailable as error:
+            await run.step(STEP, "failed", "the registry")
+            raise Failed(
+                f"The registry does not tell whether it has the image. {error} Nothing was rolled out."
+            ) from error
+
+    async def _refuse_moved(self, run: Run, tag: str, digest: str) -> None:
+        approved = str(run.operation.plan.get("image") or digest)
+        if approved != digest:
+            await run.step(STEP, "failed", "another image")
+            raise Failed(
+                f"The image {tag} in the registry is not the one that was approved: the tag was moved since. "
+                "Nothing was rolled out; ask for it anew."
+            )
 
     async def _dispatched(self, run: Run) -> int:
         """The id of our one workflow run: dispatched now, or found again."""
@@ -73,6 +97,7 @@ class Builder:
         }
 
         async def send() -> int | None:
+            heed(run)
             await run.checkpoint(request_id=request_id, dispatch_sent_at=int(time.time()))
             try:
                 return await self._github.dispatch(self._settings.workflow, self._settings.default_branch, inputs)
@@ -95,7 +120,7 @@ class Builder:
         return run_id
 
     async def _found(self, run: Run, request_id: str) -> int:
-        found = await look_for(lambda: self._github.find_run(request_id))
+        found = await look_for(run, lambda: self._github.find_run(request_id))
         if found is None:
             raise Interrupted(
                 "The build was asked for, but whether GitHub started it is not known: no run carries our request id. "
@@ -107,7 +132,7 @@ class Builder:
     async def _follow(self, run: Run, run_id: int) -> None:
         deadline = time.monotonic() + self._settings.build_timeout_s
         while True:
-            now, jobs = await persist(run, lambda: self._look(run_id))
+            now, jobs = await self._seen(run, run_id, deadline)
             if "run_url" not in run.operation.checkpoint:
                 await run.checkpoint(run_url=now.url)
             if now.status == "completed":
@@ -118,9 +143,17 @@ class Builder:
             if time.monotonic() > deadline:
                 await run.step(STEP, "failed", "too slow")
                 raise Failed(
-                    f"The build is not over after {self._settings.build_timeout_s / 60:.0f} min; see {now.url}."
+                    f"The build is not over after {self._settings.build_timeout_s / 60:.0f} min; it goes on at {now.url}. "
+                    "Nothing was rolled out."
                 )
             await pause(run, self._settings.poll_s)
+
+    async def _seen(self, run: Run, run_id: int, deadline: float) -> tuple[WorkflowRun, list[Job]]:
+        """How far the run is. That GitHub does not show it (just begun: 404) or refuses us may pass."""
+        try:
+            return await persist(run, lambda: self._look(run_id), until=deadline)
+        except Unavailable as error:
+            raise Interrupted(f"What became of the build is not known: {error} Nothing was rolled out.") from error
 
     async def _look(self, run_id: int) -> tuple[WorkflowRun, list[Job]]:
         now, jobs = await asyncio.gather(self._github.run(run_id), self._github.jobs(run_id))
@@ -166,7 +199,7 @@ class Builder:
                 await run.step(STEP, "skipped", "not started")
                 raise Cancelled("Cancelled before the build was started. Nothing was rolled out.")
         await run.step(STEP, "running", "asking GitHub to cancel")
-        asked = False
+        asked, wait_s = False, CANCEL_POLL_S
         while True:
             try:
                 if not asked:
@@ -174,14 +207,18 @@ class Builder:
                     asked = True
                 now = await self._github.run(int(run_id))
             except Unavailable as error:
+                wait_s = error.retry_after_s or CANCEL_POLL_S
                 await run.waiting(f"{error} The cancel is not verified yet.")
             else:
+                wait_s = CANCEL_POLL_S
                 if now.status == "completed":
-                    await run.step(STEP, "failed", f"{now.conclusion} on GitHub")
+                    await run.step(
+                        STEP, "ok" if now.conclusion == "success" else "failed", f"{now.conclusion} on GitHub"
+                    )
                     raise Cancelled(
                         f"GitHub confirms that the build ended as {now.conclusion}. Nothing was rolled out."
                     )
-            await asyncio.sleep(CANCEL_POLL_S)
+            await asyncio.sleep(wait_s)
 
 
 def _was_sent(run: Run) -> bool:

@@ -7,15 +7,55 @@ from typing import TypeVar
 
 from bot.errors import NotVisible, Unavailable, Unknown
 from bot.ops.handler import Run
+from bot.ops.model import Operation, StepState
 
 T = TypeVar("T")
 OUTAGE_PAUSE_S = 3.0
 LOOKUP_S = 30.0
-"""How long a request whose answer was lost is looked for before a human must look."""
+"""How long a request whose answer was lost is looked for, at a service that answers, before a human must look."""
+LOOKUP_PAUSE_S = 1.0
 
 
 class CancelAsked(Exception):
     """Somebody asked to cancel while we waited."""
+
+
+class Unstoppable:
+    """A run that goes on whatever is asked meanwhile: for what must not be left half done."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._never = asyncio.Event()
+
+    @property
+    def operation(self) -> Operation:
+        return self._run.operation
+
+    @property
+    def cancel_requested(self) -> asyncio.Event:
+        return self._never
+
+    async def step(self, name: str, state: StepState, text: str = "") -> None:
+        await self._run.step(name, state, text)
+
+    async def waiting(self, why: str) -> None:
+        await self._run.waiting(why)
+
+    async def checkpoint(self, **values: object) -> None:
+        await self._run.checkpoint(**values)
+
+    async def note(self, text: str) -> None:
+        await self._run.note(text)
+
+
+def heed(run: Run) -> None:
+    """Right before something is sent that changes the outside: not once somebody has asked to cancel.
+
+    Raises:
+        CancelAsked: somebody has.
+    """
+    if run.cancel_requested.is_set():
+        raise CancelAsked
 
 
 async def pause(run: Run, seconds: float) -> None:
@@ -32,12 +72,14 @@ async def pause(run: Run, seconds: float) -> None:
     raise CancelAsked
 
 
-async def persist(run: Run, ask: Callable[[], Awaitable[T]], *, refused_is_final: bool = True) -> T:
+async def persist(run: Run, ask: Callable[[], Awaitable[T]], *, until: float | None = None) -> T:
     """Ask until the service answers; while it does not, the card says why and since when we ask again.
+
+    With `until` (of `time.monotonic`) what is asked for is known to be there: a refusal, too, may pass until then.
 
     Raises:
         CancelAsked: somebody asked to cancel meanwhile.
-        Unavailable: the service refused for good (a 4xx other than a rate limit).
+        Unavailable: the service refused for good (a 4xx other than a rate limit), or `until` is over.
         Unknown: the request may have been carried out; it is not sent again.
     """
     said = False
@@ -47,10 +89,9 @@ async def persist(run: Run, ask: Callable[[], Awaitable[T]], *, refused_is_final
         except Unknown:
             raise
         except Unavailable as error:
-            limited = error.retry_after_s is not None
-            final = error.status is not None and error.status < 500 and not limited
-            if final and refused_is_final and (isinstance(error, NotVisible) or error.status not in (408, 429)):
+            if _final(error) if until is None else time.monotonic() > until:
                 raise
+            limited = error.retry_after_s is not None
             wait_s = error.retry_after_s or OUTAGE_PAUSE_S
             await run.waiting(f"{error} Asking again in {wait_s:.0f} s." if not limited else str(error))
             said = True
@@ -61,16 +102,28 @@ async def persist(run: Run, ask: Callable[[], Awaitable[T]], *, refused_is_final
         return answer
 
 
-async def look_for(
-    ask: Callable[[], Awaitable[T | None]], *, seconds: float = LOOKUP_S, every_s: float = 1.0
-) -> T | None:
-    """Look for the trace of a request whose answer was lost; None: not found in that time."""
-    deadline = time.monotonic() + seconds
+def _final(error: Unavailable) -> bool:
+    """Whether asking again would only be refused again."""
+    if error.status is None or error.status >= 500 or error.retry_after_s is not None:
+        return False
+    return isinstance(error, NotVisible) or error.status not in (408, 429)
+
+
+async def look_for(run: Run, ask: Callable[[], Awaitable[T | None]]) -> T | None:
+    """Look for the trace of a request whose answer was lost; None: the service answered, and it has none.
+
+    While the service does not answer, nothing is known of the trace: that time does not count, and the card says so.
+    """
+    left_s = LOOKUP_S
     while True:
         try:
             found = await ask()
-        except Unavailable:
-            found = None
-        if found is not None or time.monotonic() > deadline:
+        except Unavailable as error:
+            await run.waiting(f"{error} Whether the request before was carried out is not known yet.")
+            await asyncio.sleep(error.retry_after_s or OUTAGE_PAUSE_S)
+            continue
+        if found is not None or left_s <= 0:
+            await run.waiting("")
             return found
-        await asyncio.sleep(every_s)
+        left_s -= LOOKUP_PAUSE_S
+        await asyncio.sleep(LOOKUP_PAUSE_S)

@@ -6,8 +6,11 @@ from typing import Any
 from bot.clients.github import GithubClient
 from bot.errors import Unavailable
 from bot.ops.handler import Failed, Run
+from bot.ops.model import Operation
 from bot.services.rollout import Rollout
 from bot.services.running import Versions
+
+SWITCH_BACK = "Switch back"
 
 
 class Release:
@@ -57,12 +60,19 @@ class Release:
         """
         operation = run.operation
         commit = str(operation.plan["commit"])
+        if (begun := operation.checkpoint.get("switch_back")) is not None:  # a crash met us on the way back
+            raise await self._switched_back(run, begun)
         said = await self._rollout.put(run, image, commit)
-        previous = {"image": str(said.get("previous_image", "")), "commit": str(said.get("previous_commit", ""))}
+        previous = _previous(said, operation)
         try:
             health = await self._rollout.verify(run, image, commit)
         except Failed as error:
-            raise await self._switched_back(run, error, previous, image) from error
+            if not previous["image"] or previous["image"] == image:
+                nowhere = f"{error} There is no earlier version to switch back to."
+                raise Failed(nowhere, log_tail=error.log_tail) from error
+            back = {**previous, "why": str(error), "log_tail": error.log_tail}
+            await run.checkpoint(switch_back=back)
+            raise await self._switched_back(run, back) from error
         return {
             "commit": commit,
             "image": image,
@@ -74,15 +84,34 @@ class Release:
             "github_deployment_id": run.operation.checkpoint.get("deployment_id"),
         }
 
-    async def _switched_back(self, run: Run, error: Failed, previous: Mapping[str, str], image: str) -> Failed:
-        if not previous["image"] or previous["image"] == image:
-            return Failed(f"{error} There is no earlier version to switch back to.", log_tail=error.log_tail)
-        await run.step("Switch back", "running", previous["commit"][:7])
-        back = await self._rollout.put_back(run, previous["image"], previous["commit"])
-        await run.step("Switch back", "ok" if back else "failed", previous["commit"][:7])
-        if back:
-            return Failed(f"{error} Switched back: {previous['commit'][:7]} serves again.", log_tail=error.log_tail)
-        return Failed(
-            f"{error} Switching back to {previous['commit'][:7]} FAILED too: look at the host now.",
-            log_tail=error.log_tail,
-        )
+    async def _switched_back(self, run: Run, back: Mapping[str, str]) -> Failed:
+        """Bring the version before back, and say what has come of it."""
+        short = back["commit"][:7]
+        await run.step(SWITCH_BACK, "running", short)
+        if not await self._rollout.put_back(run, back["image"], back["commit"]):
+            await run.step(SWITCH_BACK, "failed", short)
+            return Failed(
+                f"{back['why']} Switching back to {short} FAILED too: look at the host now.",
+                log_tail=back["log_tail"],
+            )
+        await run.step(SWITCH_BACK, "ok", short)
+        sentence = f"{back['why']} Switched back: {short} serves again{await self._doubt(run, back['commit'])}."
+        return Failed(sentence, log_tail=back["log_tail"])
+
+    async def _doubt(self, run: Run, commit: str) -> str:
+        """What speaks against the host's word that this version serves; empty: nothing does."""
+        environment, service = run.operation.environment, run.operation.service
+        if not self._versions.url(environment, service):
+            return ""
+        health = await self._versions.health(environment, service)
+        if health is None:
+            return " by the host's word, but /health does not answer: look at it now"
+        return "" if health.commit == commit else f" by the host's word, but /health answers with {health.commit[:7]}"
+
+
+def _previous(said: Mapping[str, Any], operation: Operation) -> dict[str, str]:
+    """The version before: by the host's own result, else as the plan knew it."""
+    known = operation.plan.get("replaces") or {}
+    if "previous_image" in said:
+        known = {"image": said["previous_image"], "commit": said.get("previous_commit", "")}
+    return {"image": str(known.get("image", "")), "commit": str(known.get("commit", ""))}

@@ -1,12 +1,10 @@
 """The rollout: one SSM command of our own pinned document on the host, followed line by line and then checked.
 
-The host's script prints `::step`, `::log`, `::failed` and `::result` lines (infra/host/README.md); everything else it
-prints is log. The command is sent once: its comment carries the operation, by which it is found again after a lost
-answer or a crash.
+The command is sent once: its comment carries the operation, by which it is found again after a lost answer or a crash.
+The way back to the version before is such a command, too. What cannot be seen is never told as a failure.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,62 +14,35 @@ from bot.clients.aws import AwsClient, Document, Invocation
 from bot.errors import Unavailable, Unknown
 from bot.ops.handler import Cancelled, Failed, Interrupted, Run
 from bot.ops.model import StepState
-from bot.services.patience import CancelAsked, look_for, pause, persist
+from bot.services.patience import CancelAsked, Unstoppable, heed, look_for, pause, persist
 from bot.services.running import Versions
+from bot.services.transcript import read_transcript
 from bot.settings import AwsSettings, Settings
 
-STEPS: Mapping[str, str] = {
-    "pull": "Pull",
-    "start": "Start",
-    "health": "Healthy",
-    "switch": "Switch",
-    "drain": "Drain",
-    "verify": "Checked",
-}
-"""The host's step names and what the card calls them."""
 VERIFY = "Verify"
 LOG_TAIL_LINES = 25
+EXIT_FAILED = 1
+"""The script's exit code for: it failed, and the version before serves (infra/host/deploy)."""
 EXIT_UNKNOWN = 2
 STATUS_TIMEOUT_S = 60
+SEEN_WITHIN_S = 120.0
+"""So long the check of what serves is tried before a human must look."""
+SEEN_PAUSE_S = 2.0
 VERIFY_TRIES = 5
-_STATES: Mapping[str, StepState] = {"running": "running", "ok": "ok", "failed": "failed"}
+TIME_LIMITS = ("TimedOut", "ExecutionTimedOut", "DeliveryTimedOut")
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
-    """What the host's script has said so far."""
+class _Order:
+    """What one command puts on the host. `name` keeps its checkpoint and comment apart from the operation's others."""
 
-    steps: tuple[tuple[str, StepState, str], ...]
-    failed: str
-    log: tuple[str, ...]
-    result: Mapping[str, Any] | None
+    image: str
+    commit: str
+    name: str = "command"
 
-
-def read_transcript(output: str) -> Transcript:
-    """Parse the script's output; lines that are cut or not ours count as log."""
-    steps: dict[str, tuple[str, StepState, str]] = {}
-    failed, log, result = "", list[str](), None
-    for line in output.splitlines():
-        match line.split(" ", 3):
-            case ["::step", name, state, *rest] if name in STEPS and state in _STATES:
-                steps[name] = (STEPS[name], _STATES[state], " ".join(rest))
-            case ["::failed", *rest]:
-                failed = " ".join(rest)
-            case ["::result", *rest]:
-                result = _object(" ".join(rest))
-            case ["::log", *rest]:
-                log.append(" ".join(rest))
-            case _:
-                log.append(line)
-    return Transcript(tuple(steps.values()), failed, tuple(log), result)
-
-
-def _object(text: str) -> Mapping[str, Any] | None:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+    def comment(self, run: Run) -> str:
+        mark = "" if self.name == "command" else f" {self.name}"
+        return f"quarterdeck op {run.operation.id} {run.operation.digest[:16]}{mark}"
 
 
 class Rollout:
@@ -96,78 +67,98 @@ class Rollout:
         Raises:
             Failed, Cancelled, Interrupted: as their names say.
         """
-        command_id = run.operation.checkpoint.get("command_id")
+        order = _Order(image, commit)
         try:
-            if command_id is None:
-                command_id = await self._sent(run, image, commit)
-            last = await self._follow(run, str(command_id))
+            last = await self._carried_out(run, order)
         except CancelAsked:
-            return await self._stop(run, image)
-        return await self._judge(run, last)
+            return await self._stop(run, order)
+        return await self._judge(run, order, last)
+
+    async def put_back(self, run: Run, image: str, commit: str) -> bool:
+        """Roll the earlier version out again, whatever is asked meanwhile; whether the host says that it serves.
+
+        Raises:
+            Interrupted: what the host did cannot be told.
+        """
+        try:
+            last = await self._carried_out(Unstoppable(run), _Order(image, commit, "back"))
+        except Failed:
+            return False
+        if last.status not in ("Success", "Failed"):
+            raise Interrupted(f"The command that switches back to {commit[:7]} ended as {last.status}.")
+        return last.status == "Success"
+
+    async def _carried_out(self, run: Run, order: _Order) -> Invocation:
+        command_id = run.operation.checkpoint.get(f"{order.name}_id")
+        if command_id is None:
+            command_id = await self._sent(run, order)
+        return await self._follow(run, order, str(command_id))
 
     # ---- sending ---------------------------------------------------------------------------------------------
 
-    async def _sent(self, run: Run, image: str, commit: str) -> str:
+    async def _sent(self, run: Run, order: _Order) -> str:
         """The id of our one command: sent now, or found again."""
-        operation = run.operation
-        comment = f"quarterdeck op {operation.id} {operation.digest[:16]}"
-        instance_id = self._instance(run)
-        if operation.checkpoint.get("command_sent_at") is not None:
-            return await self._found(run, instance_id, comment)
-        document = _pinned(operation.plan["document"])
+        operation, sent_at = run.operation, f"{order.name}_sent_at"
+        if operation.checkpoint.get(sent_at) is not None:
+            return await self._found(run, order)
         parameters = {
             "Environment": operation.environment,
             "Service": operation.service,
-            "Image": image,
-            "Commit": commit,
+            "Image": order.image,
+            "Commit": order.commit,
             "Operation": str(operation.id),
         }
 
         async def send() -> str:
-            await run.checkpoint(command_sent_at=int(time.time()), image=image)
+            heed(run)
+            await run.checkpoint(**{sent_at: int(time.time())})
             try:
                 return await self._aws.send(
-                    document,
-                    instance_id=instance_id,
+                    _pinned(operation.plan["document"]),
+                    instance_id=_instance(run),
                     parameters=parameters,
-                    comment=comment,
+                    comment=order.comment(run),
                     timeout_s=self._limits.rollout_timeout_s,
                 )
             except Unavailable as error:
                 if not isinstance(error, Unknown):  # refused in so many words: nothing was sent
-                    await run.checkpoint(command_sent_at=None)
+                    await run.checkpoint(**{sent_at: None})
                 raise
 
         try:
             command_id = await persist(run, send)
         except Unknown as error:
             await run.note(f"{error} Looking for the command by its comment.")
-            return await self._found(run, instance_id, comment)
+            return await self._found(run, order)
         except Unavailable as error:
             raise Failed(f"The rollout was not started. {error}") from error
-        await run.checkpoint(command_id=command_id)
+        await run.checkpoint(**{f"{order.name}_id": command_id})
         return command_id
 
-    async def _found(self, run: Run, instance_id: str, comment: str) -> str:
-        found = await look_for(lambda: self._aws.find_command(instance_id=instance_id, comment=comment))
+    async def _found(self, run: Run, order: _Order) -> str:
+        instance_id, comment = _instance(run), order.comment(run)
+        found = await look_for(run, lambda: self._aws.find_command(instance_id=instance_id, comment=comment))
         if found is None:
             raise Interrupted(
                 "The rollout was asked for, but whether AWS sent it to the host is not known: no command carries our "
                 "comment. Look at the host (/status), then close this operation."
             )
-        await run.checkpoint(command_id=found)
+        await run.checkpoint(**{f"{order.name}_id": found})
         return found
 
     # ---- following -------------------------------------------------------------------------------------------
 
-    async def _follow(self, run: Run, command_id: str) -> Invocation:
-        instance_id = self._instance(run)
+    async def _follow(self, run: Run, order: _Order, command_id: str) -> Invocation:
+        instance_id = _instance(run)
         deadline = time.monotonic() + self._limits.rollout_timeout_s + 60
         shown: dict[str, tuple[str, StepState, str]] = {}
         while True:
-            found = await persist(run, lambda: self._aws.invocation(command_id, instance_id))
+            try:
+                found = await persist(run, lambda: self._aws.invocation(command_id, instance_id), until=deadline)
+            except Unavailable as error:
+                raise Interrupted(f"What became of the rollout is not known: {error}") from error
             if found is not None:
-                for step in read_transcript(found.output).steps:
+                for step in read_transcript(found.output).steps if order.name == "command" else ():
                     if shown.get(step[0]) != step:
                         await run.step(*step)
                         shown[step[0]] = step
@@ -177,31 +168,46 @@ class Rollout:
                 raise Interrupted("The host has not finished the rollout in time, and SSM does not say why.")
             await pause(run, self._limits.poll_s)
 
-    async def _judge(self, run: Run, last: Invocation) -> Mapping[str, Any]:
+    async def _judge(self, run: Run, order: _Order, last: Invocation) -> Mapping[str, Any]:
         transcript = read_transcript(last.output)
         tail = "\n".join((*transcript.log, *last.errors.rstrip().splitlines())[-LOG_TAIL_LINES:])
         if last.status == "Success" and transcript.result is not None:
             return transcript.result
         if last.status == "Success":
-            raise Interrupted("The host says it succeeded, but did not say what runs now. Look at /status.")
+            return await self._asked_instead(run, order)
         if last.status == "Failed" and last.exit_code != EXIT_UNKNOWN:
             why = transcript.failed or f"the host's script ended with exit code {last.exit_code}"
             raise Failed(await self._with_serving(run, f"The rollout failed: {why}."), log_tail=tail)
-        if last.status in ("TimedOut", "ExecutionTimedOut", "DeliveryTimedOut"):
-            raise await self._after_stop(run, f"SSM stopped the rollout after its time limit ({last.status}).", tail)
+        if last.status in TIME_LIMITS:
+            return await self._after_stop(
+                run, order, f"SSM stopped the rollout after its time limit ({last.status}).", tail
+            )
         if last.status == "Cancelled":
-            raise await self._after_stop(run, "Somebody cancelled the rollout in AWS.", tail)
+            return await self._after_stop(run, order, "Somebody cancelled the rollout in AWS.", tail)
         raise Interrupted(
             f"The rollout ended as {last.status}, exit code {last.exit_code}; what serves is not certain."
         )
 
-    async def _after_stop(self, run: Run, what: str, tail: str) -> Failed | Interrupted:
-        serving = await self.serving(run.operation.environment, run.operation.service)
+    async def _asked_instead(self, run: Run, order: _Order) -> Mapping[str, Any]:
+        """The script succeeded, and its last line lies beyond what SSM keeps of an output: the host is asked."""
+        serving = await self.serving(run)
+        if serving is None or serving.get("image") != order.image:
+            raise Interrupted("The host says it succeeded, but did not say what runs now. Look at /status.")
+        return serving
+
+    async def _after_stop(self, run: Run, order: _Order, what: str, tail: str) -> Mapping[str, Any]:
+        """What a rollout that was stopped from outside has come to; after the switch the check goes on."""
+        serving = await self.serving(run)
         if serving is None:
-            return Interrupted(f"{what} What serves now cannot be seen.")
-        return Failed(await self._with_serving(run, what), log_tail=tail)
+            raise Interrupted(f"{what} What serves now cannot be seen.")
+        if serving.get("image") == order.image:
+            await run.note(f"{what} The new version serves already; it is checked as always.")
+            return serving
+        raise Failed(await self._with_serving(run, what), log_tail=tail)
 
     async def _with_serving(self, run: Run, sentence: str) -> str:
+        if not self._versions.url(run.operation.environment, run.operation.service):
+            return sentence
         health = await self._versions.health(run.operation.environment, run.operation.service)
         if health is None:
             return f"{sentence} The service does not answer now."
@@ -213,33 +219,35 @@ class Rollout:
 
     # ---- stopping --------------------------------------------------------------------------------------------
 
-    async def _stop(self, run: Run, image: str) -> Mapping[str, Any]:
+    async def _stop(self, run: Run, order: _Order) -> Mapping[str, Any]:
         """Cancel the command, wait until SSM confirms, and see what serves. Too late is told as success.
 
         Raises:
-            Cancelled: the old version serves, verified. Interrupted: it cannot be seen.
+            Cancelled: the old version serves, verified. Failed: it had failed before. Interrupted: it cannot be seen.
         """
         command_id = run.operation.checkpoint.get("command_id")
         if command_id is None:
             if run.operation.checkpoint.get("command_sent_at") is None:
                 raise Cancelled("Cancelled before anything was sent to the host.")
-            command_id = await self._sent(run, image, "")
+            command_id = await self._found(run, order)
         last = await self._stopped(run, str(command_id))
         if last.status == "Success":
             await run.note("The cancel came too late: the host had finished.")
-            return await self._judge(run, last)
-        serving = await self.serving(run.operation.environment, run.operation.service)
+            return await self._judge(run, order, last)
+        if last.status == "Failed" and last.exit_code == EXIT_FAILED:
+            return await self._judge(run, order, last)
+        serving = await self.serving(run)
         if serving is None:
             raise Interrupted("The host's command was cancelled, but what serves now cannot be seen.")
-        if serving.get("image") == image:
+        if serving.get("image") == order.image:
             await run.note("The cancel came too late: the new version serves.")
             return serving
-        raise Cancelled(
-            f"SSM confirms that the command was stopped. {str(serving.get('commit', ''))[:7]} still serves."
-        )
+        still = str(serving.get("commit") or "")[:7]
+        serves = f"{still} still serves." if still else "Nothing serves, as before."
+        raise Cancelled(f"SSM confirms that the command was stopped. {serves}")
 
     async def _stopped(self, run: Run, command_id: str) -> Invocation:
-        instance_id, asked = self._instance(run), False
+        instance_id, asked = _instance(run), False
         while True:
             try:
                 if not asked:
@@ -255,71 +263,59 @@ class Rollout:
 
     # ---- checking --------------------------------------------------------------------------------------------
 
-    async def serving(self, environment: str, service: str) -> Mapping[str, Any] | None:
+    async def serving(self, run: Run) -> Mapping[str, Any] | None:
         """What the host itself says is behind the front address; None: it cannot be seen."""
+        operation = run.operation
         try:
             document = await self._aws.document(self._limits.status_document)
-        except Unavailable:
-            return None
-        return await self._read(
-            document,
-            instance_id=self._settings.environments[environment].instance_id,
-            parameters={"Environment": environment, "Service": service},
-            comment=f"quarterdeck status {environment}/{service}",
-            timeout_s=STATUS_TIMEOUT_S,
-        )
-
-    async def _read(
-        self, document: Document, *, instance_id: str, parameters: Mapping[str, str], comment: str, timeout_s: int
-    ) -> Mapping[str, Any] | None:
-        """Run a document to its end; its `::result` line, or None when it did not succeed or cannot be seen."""
-        try:
             command_id = await self._aws.send(
-                document, instance_id=instance_id, parameters=parameters, comment=comment, timeout_s=timeout_s
+                document,
+                instance_id=_instance(run),
+                parameters={"Environment": operation.environment, "Service": operation.service},
+                comment=f"quarterdeck status {operation.environment}/{operation.service}",
+                timeout_s=STATUS_TIMEOUT_S,
             )
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(STATUS_TIMEOUT_S):
                 while True:
-                    found = await self._aws.invocation(command_id, instance_id)
+                    found = await self._aws.invocation(command_id, _instance(run))
                     if found is not None and found.finished:
                         return read_transcript(found.output).result if found.status == "Success" else None
                     await asyncio.sleep(0.3)
         except (Unavailable, TimeoutError):
             return None
 
-    async def put_back(self, run: Run, image: str, commit: str) -> bool:
-        """Roll the earlier version out again, without a plan of its own; whether the host says that it serves."""
-        operation, instance_id = run.operation, self._instance(run)
-        parameters = {
-            "Environment": operation.environment,
-            "Service": operation.service,
-            "Image": image,
-            "Commit": commit,
-            "Operation": str(operation.id),
-        }
-        return (
-            await self._read(
-                _pinned(operation.plan["document"]),
-                instance_id=instance_id,
-                parameters=parameters,
-                comment=f"quarterdeck op {operation.id} switch back",
-                timeout_s=self._limits.rollout_timeout_s,
-            )
-            is not None
-        )
+    async def _seen(self, run: Run) -> Mapping[str, Any]:
+        """What the host says, asked again while it cannot be seen: a check that was not made has not failed."""
+        deadline = time.monotonic() + SEEN_WITHIN_S
+        while (serving := await self.serving(run)) is None:
+            if time.monotonic() > deadline:
+                await run.step(VERIFY, "failed", "cannot be seen")
+                raise Interrupted(
+                    "The host says that it has switched, but what serves cannot be seen, so it is not verified. "
+                    "Nothing was switched back. Look at /status."
+                )
+            await run.waiting("What serves on the host cannot be seen. Asking again in a moment.")
+            await asyncio.sleep(SEEN_PAUSE_S)
+        await run.waiting("")
+        return serving
 
     async def verify(self, run: Run, image: str, commit: str) -> dict[str, str]:
         """Check on the host that the approved digest runs, and over HTTP that the commit answers; what was seen.
 
         Raises:
             Failed: one of both is not so; the sentence says which.
+            Interrupted: it cannot be seen what runs.
         """
         await run.step(VERIFY, "running", "image and /health")
         operation = run.operation
-        serving = await self.serving(operation.environment, operation.service)
-        if serving is None or serving.get("image") != image:
-            seen = "cannot be seen" if serving is None else f"is {str(serving.get('image', 'nothing'))[-12:]}"
+        serving = await self._seen(run)
+        if serving.get("image") != image:
             await run.step(VERIFY, "failed", "another image")
-            raise Failed(f"The image on the host {seen}, not the approved one.")
+            seen = str(serving.get("image") or "nothing")[-12:]
+            raise Failed(f"The image on the host is {seen}, not the approved one.")
+        if not self._versions.url(operation.environment, operation.service):
+            await run.step(VERIFY, "ok", "image (no address to ask)")
+            return {"status": "not asked", "commit": commit, "built_from": ""}
         for _ in range(VERIFY_TRIES):
             health = await self._versions.health(operation.environment, operation.service)
             if health is not None and health.commit == commit and health.status == "ok":
@@ -330,8 +326,10 @@ class Rollout:
         answers = f"with {health.commit[:7]} ({health.status})" if health else "not at all"
         raise Failed(f"/health answers {answers} instead of {commit[:7]}.")
 
-    def _instance(self, run: Run) -> str:
-        return self._settings.environments[run.operation.environment].instance_id
+
+def _instance(run: Run) -> str:
+    """The host that was approved: the plan's own, whatever the configuration has become since."""
+    return str(run.operation.plan["catalog"]["environment"]["instance_id"])
 
 
 def _pinned(value: Mapping[str, Any]) -> Document:

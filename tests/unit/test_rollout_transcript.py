@@ -1,6 +1,6 @@
 """The host's script speaks in lines; this is what the bot understands of them."""
 
-from bot.services.rollout import read_transcript
+from bot.services.transcript import read_transcript
 
 
 def test_the_last_word_on_a_step_counts_and_the_order_is_the_first_mention():

@@ -99,6 +99,12 @@ def test_an_endpoint_override_in_the_environment_is_refused(tmp_path):
         load(write(tmp_path, GOOD), SECRETS | {"AWS_ENDPOINT_URL": "http://elsewhere"})
 
 
+def test_a_policy_row_about_what_follows_from_others_is_refused(tmp_path):
+    row = '[[policy]]\naction = "operation:approve"\nrequesters = ["sre"]\n'
+    with pytest.raises(Misconfigured, match="follows from the other rows"):
+        load(write(tmp_path, GOOD + row), SECRETS)
+
+
 def test_a_policy_row_that_names_an_unknown_role_is_refused(tmp_path):
     row = '[[policy]]\naction = "deploy:run"\nrequesters = ["admin"]\n'
     with pytest.raises(Misconfigured, match="'admin'"):

@@ -25,6 +25,8 @@ OPS = "1325000000000000301"
 HOSTS = ("127.0.0.1", "localhost")
 SETTLE_S = 1.5
 """Time for forms and beacons that were sent without waiting to arrive."""
+QUIET_S = 2.0
+"""So long nothing may change before the world counts as quiet."""
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="listening ports are read from /proc")
 
 
@@ -54,10 +56,9 @@ async def _attack(browser: Browser, origin: str, host: str, port: int) -> list[d
     return outcomes
 
 
-def _refs(state: dict[str, Any]) -> str:
-    """The branches and tags of the world's GitHub."""
-    detail = next(part["detail"] for part in state["parts"] if part["name"] == "github")
-    command = ["git", "--git-dir", detail.rpartition(" in ")[2], "for-each-ref"]
+def _refs(world: World) -> str:
+    """Every branch and tag of the repository, with its commit."""
+    command = ["git", "--git-dir", str(world.home / "github" / "quarterdeck.git"), "for-each-ref"]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
 
 
@@ -79,10 +80,21 @@ async def snapshot(world: World) -> dict[str, Any]:
         "messages": {name: [(m.id, m.text) for m in await world.messages(name, user="owner")] for name in channels},
         "faults": (await world.get("/faults"))["faults"],
         "config": (await world.get("/config"))["toml"],
-        "refs": _refs(state),
+        "refs": _refs(world),
         "commands run": _rollouts(world),
         "health": {environment: await world.health(environment) for environment in ("dev", "prod")},
     }
+
+
+async def settled(world: World) -> dict[str, Any]:
+    """The snapshot, once the bot has written all that it had to write of what went before."""
+    taken = _steady(await snapshot(world))
+    while True:
+        await asyncio.sleep(QUIET_S)
+        newer = _steady(await snapshot(world))
+        if newer == taken:
+            return newer
+        taken = newer
 
 
 def _steady(taken: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +125,7 @@ async def _marks(world: World) -> dict[str, int]:
 async def test_a_page_on_another_origin_changes_and_learns_nothing_on_any_port(
     browser: Browser, world: World, hostile_origin: str
 ) -> None:
-    before, marks = _steady(await snapshot(world)), await _marks(world)
+    before, marks = await settled(world), await _marks(world)
     ports = ports_of(world.pid)
     named = {urlsplit(part["url"]).port for part in (await world.state())["parts"] if part["url"]}
     assert named <= ports, "the kernel's list lacks a port that the world itself names"
@@ -154,7 +166,7 @@ def _everywhere(world: World, state: dict[str, Any]) -> list[tuple[str, str, dic
     ids=lambda headers: " ".join(f"{k} {v}" for k, v in headers.items()),
 )
 async def test_a_foreign_host_or_origin_is_refused_on_every_port(world: World, headers: dict[str, str]) -> None:
-    before = _steady(await snapshot(world))
+    before = await settled(world)
     async with aiohttp.ClientSession() as session:
         for name, url, body in _everywhere(world, await world.state()):
             async with session.post(url, json=body, headers=headers) as answer:
@@ -164,7 +176,7 @@ async def test_a_foreign_host_or_origin_is_refused_on_every_port(world: World, h
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
 async def test_the_control_api_takes_json_that_is_called_json_and_nothing_else(world: World, kind: str) -> None:
-    before = _steady(await snapshot(world))
+    before = await settled(world)
     async with aiohttp.ClientSession(skip_auto_headers=["Content-Type"]) as session:
         for path in ("commands", "components", "modals", "faults", "bot", "clock", "github/push", "host/outcome"):
             headers = {"Content-Type": kind} if kind else {}

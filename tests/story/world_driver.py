@@ -102,12 +102,14 @@ class World:
         speed: float = 1.0,
         with_bot: bool = True,
         environ: Mapping[str, str] | None = None,
+        start_s: float = START_S,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="quarterdeck-") if home is None else None
         self.home = home or Path(self._folder.name if self._folder else ".") / "home"
         self.speed = speed
         self._with_bot = with_bot
         self._environ = dict(environ or {})
+        self._start_s = start_s
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self.url = ""
@@ -152,7 +154,7 @@ class World:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         port = await self.until("the world's port", self._port, timeout_s=START_S)
         self.url = f"http://127.0.0.1:{port}"
-        await self.wait_ready()
+        await self.wait_ready(timeout_s=self._start_s)
 
     async def stop(self) -> int | None:
         """SIGTERM, and wait for the end; what does not end is killed with its whole session. Returns the exit code."""

@@ -176,6 +176,10 @@ class Settings(_Section):
                 )
             if environment.follows is not None and environment.follows not in self.environments:
                 raise ValueError(f"environments.{name}.follows is {environment.follows!r}, which is no environment")
+        for name, service in self.services.items():
+            for place in service.urls:
+                if place not in self.environments:
+                    raise ValueError(f"services.{name}.urls names {place!r}, which is no environment")
         for number, row in enumerate(self.policy, 1):
             if row.action not in CONFIGURABLE:
                 raise ValueError(f"policy row {number} is about {row.action}, which follows from the other rows")

@@ -206,7 +206,7 @@ class GithubClient:
         return loop.time() - started
 
     async def _pages(self, path: str, key: str, **query: object) -> list[Any]:
-        """The rows of all pages (at most 10) of a list, or of the list under `key`: one missed row may be the red one."""
+        """The rows of all pages, at most 10, of a list or of the list under `key`: a missed row may be the red one."""
         rows: list[Any] = []
         for page in range(1, PAGES_MAX + 1):
             at = {"page": page} if page > 1 else {}

@@ -29,9 +29,9 @@ class HttpClient:
         try:
             value = json.loads(await self.get_text(url, timeout_s=timeout_s))
         except ValueError as error:
-            raise Unavailable("http", f"{url} did not answer with JSON.") from error
+            raise Unavailable("http", f"{_named(url)} did not answer with JSON.") from error
         if not isinstance(value, dict):
-            raise Unavailable("http", f"{url} did not answer with a JSON object.")
+            raise Unavailable("http", f"{_named(url)} did not answer with a JSON object.")
         return value
 
     async def get_text(self, url: str, *, timeout_s: float = 3.0) -> str:
@@ -46,12 +46,17 @@ class HttpClient:
         try:
             async with self._session.get(url, timeout=timeout, allow_redirects=False) as response:
                 if response.status != 200:
-                    raise Unavailable("http", f"{url} answered {response.status}.", status=response.status)
+                    raise Unavailable("http", f"{_named(url)} answered {response.status}.", status=response.status)
                 body = b""
                 async for piece in response.content.iter_chunked(65536):
                     body = (body + piece)[-BODY_LIMIT_BYTES:]
                 return body.decode(errors="replace")
         except TimeoutError as error:
-            raise Unavailable("http", f"{url} did not answer within {timeout_s:g} s.") from error
+            raise Unavailable("http", f"{_named(url)} did not answer within {timeout_s:g} s.") from error
         except aiohttp.ClientError as error:
-            raise Unavailable("http", f"{url} cannot be reached ({type(error).__name__}).") from error
+            raise Unavailable("http", f"{_named(url)} cannot be reached ({type(error).__name__}).") from error
+
+
+def _named(url: str) -> str:
+    """The address as it may be shown: without its query, in which a signed address carries its signature."""
+    return url.split("?", 1)[0]

@@ -53,6 +53,9 @@ class Ballot:
         votes = self._store.votes(connection, operation.id)
         if operation.status is not Status.PENDING:
             return Refused(already(operation, votes), rule="state", hint=what_next(operation))
+        if operation.expires_at is not None and operation.expires_at <= self._store.now():
+            late = f"{operation.short_id} expired at {moment(operation.expires_at)}; your vote was not counted."
+            return Refused(late, rule="state", hint="Ask for it anew; it gets an approval of its own.")
         if (refusal := self._rules.refusal(actor, _ACTIONS[verdict], operation)) is not None:
             return refusal
         mine = next((vote for vote in votes if vote.person == actor.name), None)

@@ -99,6 +99,8 @@ class Endings:
             operation = self._store.known(connection, operation_id)
             pending = operation.status is Status.PENDING
             why = "Nobody approved it in time." if pending else "It could not start in time."
+            if operation.waiting_for:
+                why = f"{why} It waited for {operation.waiting_for.rstrip('.')}."
             ended.append(
                 self._store.moved(
                     connection,

@@ -172,14 +172,16 @@ class InProcessExecutor:
         why = (
             f"It was asked to stop at {moment(asked_at)}, and the outside has not confirmed that within {confirm_s} s."
         )
+        task = self._tasks.get(execution.operation.id)
         await self._end(execution, _Outcome(Status.INTERRUPTED, why))
-        self._tasks[execution.operation.id].cancel()
+        if task is not None:  # it may have come to its own end in that moment
+            task.cancel()
 
     async def _line_up(self, scene: Scene, now: datetime) -> None:
         begun = frozenset(standing.id for standing in scene.waiting if standing.id in self._tasks)
         free = self._limits.concurrency - len(self._tasks)
-        waiting = [s for s in scene.waiting if s.id in begun or self._is_time(s.id, now)]
-        turns = line_up(waiting, scene.holders, begun=begun, free_slots=free)
+        held_back = frozenset(s.id for s in scene.waiting if s.id not in begun and not self._is_time(s.id, now))
+        turns = line_up(scene.waiting, scene.holders, begun=begun, free_slots=free, held_back=held_back)
         for turn in turns:
             if turn.starts:
                 self._carry(turn.operation.id, self._begin)
@@ -226,7 +228,8 @@ class InProcessExecutor:
         if operation.status is not Status.APPROVED or not await self._still_holds(operation):
             return
         started = await self._store.database.write(lambda connection: self._start(connection, operation_id))
-        if started is None:
+        if started is None:  # cancelled meanwhile, or its locks are not free after all: the next look will tell
+            self._hold_back(operation_id)
             return
         self._engine.changed(started)
         await self._run(started, resumes=False)

@@ -10,6 +10,9 @@ from datetime import datetime
 from bot.ops.model import Status
 from bot.ops.sentences import named
 
+PASSES = "rollback"
+"""The kind that does not wait for those that cannot be checked now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -39,18 +42,28 @@ class Turn:
 
 
 def line_up(
-    waiting: Sequence[Standing], holders: Mapping[str, Standing], *, begun: frozenset[int], free_slots: int
+    waiting: Sequence[Standing],
+    holders: Mapping[str, Standing],
+    *,
+    begun: frozenset[int],
+    free_slots: int,
+    held_back: frozenset[int] = frozenset(),
 ) -> list[Turn]:
     """Decide for all that wait, in the order given. `begun` are those being checked before their start: they hold a
     slot and their locks already, and are not decided again. `holders` are the operations that have the locks.
+
+    `held_back` are those whose check could not be made just now. They keep their place, so that an older version never
+    goes out after a newer one; only a rollback, which needs less of the outside, passes them.
     """
     ahead_by_lock: dict[str, list[Standing]] = {resource: [holder] for resource, holder in holders.items()}
     turns = []
     for operation in waiting:
         ahead = _ahead(operation, ahead_by_lock)
+        if operation.kind == PASSES:
+            ahead = [other for other in ahead if other.id not in held_back]
         for resource in operation.locks:
             ahead_by_lock.setdefault(resource, []).append(operation)
-        if operation.id in begun:
+        if operation.id in begun or operation.id in held_back:
             continue
         if ahead:
             turns.append(Turn(operation, False, _behind(ahead)))

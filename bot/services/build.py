@@ -7,6 +7,7 @@ the run's name. Only a refusal that GitHub itself has worded (a rate limit) is a
 import asyncio
 import time
 import uuid
+from typing import NoReturn
 
 from bot.clients.github import GithubClient
 from bot.clients.github_types import Job, WorkflowRun
@@ -29,41 +30,59 @@ class Builder:
         self._github = github
         self._images = images
 
+    async def begin(self, run: Run, service: ServiceSettings) -> None:
+        """Find the image, or have its build dispatched; waits for no build. Begun before: does nothing.
+
+        Raises:
+            Failed, Cancelled, Interrupted: as their names say; nothing has been rolled out.
+        """
+        saved = run.operation.checkpoint
+        if saved.get("image_digest") is not None or saved.get("run_id") is not None:
+            return
+        try:
+            if not _was_sent(run) and await self._reused(run, service):
+                return
+            await run.step(STEP, "running", "asking GitHub")
+            await self._dispatched(run)
+        except CancelAsked:
+            await self._stop(run)
+
     async def image(self, run: Run, service: ServiceSettings) -> tuple[str, bool]:
         """The digest of the image for the operation's content, and whether it was there already.
 
         Raises:
             Failed, Cancelled, Interrupted: as their names say; nothing has been rolled out.
         """
-        known = run.operation.checkpoint.get("image_digest")
-        if known is not None:  # after a restart: the image is there, and more than the build may have been done since
-            return str(known), bool(run.operation.checkpoint.get("image_reused"))
-        try:
-            digest, reused = await self._image(run, service)
-        except CancelAsked:
-            return await self._stop(run)
-        await run.checkpoint(image_digest=digest, image_reused=reused)
-        return digest, reused
+        await self.begin(run, service)
+        saved = run.operation.checkpoint
+        if saved.get("image_digest") is None:  # else it is there, and after a restart more may have been done since
+            try:
+                await self._built(run, service, int(saved["run_id"]))
+            except CancelAsked:
+                await self._stop(run)
+        saved = run.operation.checkpoint
+        return str(saved["image_digest"]), bool(saved.get("image_reused"))
 
-    async def _image(self, run: Run, service: ServiceSettings) -> tuple[str, bool]:
+    async def _reused(self, run: Run, service: ServiceSettings) -> bool:
+        """Whether the registry has the image of this content, which then needs no build."""
         tag = str(run.operation.plan["image_tag"])
-        run_id = run.operation.checkpoint.get("run_id")
-        if run_id is None and not _was_sent(run):
-            digest = await self._digest(run, service, tag)
-            if digest is not None:
-                await self._refuse_moved(run, tag, digest)
-                await run.step(STEP, "ok", "reused image")
-                return digest, True
-        await run.step(STEP, "running", "asking GitHub")
-        if run_id is None:
-            run_id = await self._dispatched(run)
-        await self._follow(run, int(run_id))
+        digest = await self._digest(run, service, tag)
+        if digest is None:
+            return False
+        await self._refuse_moved(run, tag, digest)
+        await run.checkpoint(image_digest=digest, image_reused=True)
+        await run.step(STEP, "ok", "reused image")
+        return True
+
+    async def _built(self, run: Run, service: ServiceSettings, run_id: int) -> None:
+        tag = str(run.operation.plan["image_tag"])
+        await self._follow(run, run_id)
         digest = await self._digest(run, service, tag)
         if digest is None:
             await run.step(STEP, "failed", "no image")
             raise Failed(f"The build succeeded on GitHub, but the registry has no image {tag}.")
+        await run.checkpoint(image_digest=digest, image_reused=False)
         await run.step(STEP, "ok", "built")
-        return digest, False
 
     async def _digest(self, run: Run, service: ServiceSettings, tag: str) -> str | None:
         try:
@@ -143,8 +162,8 @@ class Builder:
             if time.monotonic() > deadline:
                 await run.step(STEP, "failed", "too slow")
                 raise Failed(
-                    f"The build is not over after {self._settings.build_timeout_s / 60:.0f} min; it goes on at {now.url}. "
-                    "Nothing was rolled out."
+                    f"The build is not over after {self._settings.build_timeout_s / 60:.0f} min; it goes on, see "
+                    f"{now.url}. Nothing was rolled out."
                 )
             await pause(run, self._settings.poll_s)
 
@@ -185,7 +204,7 @@ class Builder:
             return f"(the log cannot be read: {error})"
         return "\n".join(log.rstrip().splitlines()[-LOG_TAIL_LINES:])
 
-    async def _stop(self, run: Run) -> tuple[str, bool]:
+    async def _stop(self, run: Run) -> NoReturn:
         """Cancel on GitHub and wait until GitHub says that it is over.
 
         Raises:

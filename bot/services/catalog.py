@@ -8,7 +8,7 @@ in a fork's pull request is reachable from no branch, hence refused.
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -17,10 +17,12 @@ from bot.clients.github_types import Checks, Commit
 from bot.errors import Refused, Unavailable
 from bot.settings import EnvironmentSettings, ServiceSettings, Settings
 
-COMMIT_ID = re.compile(r"^[0-9a-f]{7,40}$")
-BRANCH_NAME = re.compile(r"^(?![-./])(?!.*(\.\.|//|@\{|\\))[\w./+-]{1,200}(?<![./])$", re.ASCII)
+COMMIT_ID = re.compile(r"^[0-9a-f]{7,40}\Z")
+BRANCH_NAME = re.compile(r"^(?![-./])(?!.*(\.\.|//|@\{|\\))[\w./+-]{1,200}(?<![./])\Z", re.ASCII)
 CHOICES_SHOWN = 12
 CHOICES_FRESH_S = 15.0
+CHOICES_USABLE_S = 300.0
+CHOICES_WAIT_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Catalog:
     def __init__(self, settings: Settings, github: GithubClient) -> None:
         self._settings = settings
         self._github = github
-        self._choices: tuple[float, list[RefChoice]] = (0.0, [])
+        self._choices: tuple[float, list[RefChoice]] = (float("-inf"), [])
+        self._reading: asyncio.Task[list[RefChoice]] | None = None
 
     @property
     def environments(self) -> Mapping[str, EnvironmentSettings]:
@@ -126,11 +129,9 @@ class Catalog:
 
     async def _containing(self, sha: str, allowed: tuple[str, ...]) -> Target:
         commit = await self._github.commit(sha)
-        if commit is None:
+        if commit is None or not commit.sha.startswith(sha):  # GitHub also takes the name of a tag for an id
             raise Refused(f"GitHub has no commit {_quoted(sha)} in this repository.", hint="Was it pushed?")
-        for name, head in self._by_rank(await self._github.branches()):
-            if not _allows(allowed, name):
-                continue
+        async for name, head in self._heads(allowed):
             comparison = await self._github.compare(head, commit.sha)
             if comparison.head_is_contained:
                 return Target(commit, name, comparison.behind_by)
@@ -140,6 +141,18 @@ class Catalog:
             rule="refs",
         )
 
+    async def _heads(self, allowed: tuple[str, ...]) -> AsyncIterator[tuple[str, str]]:
+        """(name, head) of the allowed branches: first those that are named outright, however many others there are."""
+        default = self._settings.github.default_branch
+        named = {name for name in (default, *allowed) if not _is_pattern(name) and _allows(allowed, name)}
+        for name in sorted(named, key=lambda name: name != default):
+            if (head := await self._github.branch_head(name)) is not None:
+                yield name, head
+        if any(_is_pattern(name) for name in allowed):
+            for name, head in self._by_rank(await self._github.branches()):
+                if name not in named and _allows(allowed, name):
+                    yield name, head
+
     def _by_rank(self, branches: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """The default branch first: nearly every commit is on it."""
         return sorted(branches, key=lambda b: (b[0] != self._settings.github.default_branch, b[0]))
@@ -147,12 +160,10 @@ class Catalog:
     async def choices(self, typed: str, environment: str) -> list[RefChoice]:
         """Suggestions for the ref option, newest first, filtered by what was typed; at most 25 (Discord's limit).
 
-        Answers from a list at most 15 s old: autocomplete asks at every key.
+        Autocomplete asks at every key and must answer soon: the list is kept for 15 s, and read by a task of its own,
+        which goes on when the asker no longer waits; until it is done, a list of the last minutes has to do.
         """
-        taken_at, choices = self._choices
-        if time.monotonic() - taken_at > CHOICES_FRESH_S:
-            choices = await self._read_choices()
-            self._choices = (time.monotonic(), choices)
+        choices = await self._newest_choices()
         allowed = self.environments[environment].refs if environment in self.environments else ()
         wanted = typed.lower()
         fitting = [
@@ -163,6 +174,28 @@ class Catalog:
         ]
         return fitting[:25]
 
+    async def _newest_choices(self) -> list[RefChoice]:
+        taken_at, choices = self._choices
+        age_s = time.monotonic() - taken_at
+        if age_s <= CHOICES_FRESH_S:
+            return choices
+        if self._reading is None or self._reading.done():  # many keys, and many people, are one reading
+            self._reading = asyncio.create_task(self._read_anew(), name="ref choices")
+            self._reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        usable = age_s <= CHOICES_USABLE_S
+        try:
+            async with asyncio.timeout(CHOICES_WAIT_S if usable else None):
+                return await asyncio.shield(self._reading)
+        except (TimeoutError, Unavailable):
+            if usable:
+                return choices
+            raise
+
+    async def _read_anew(self) -> list[RefChoice]:
+        choices = await self._read_choices()
+        self._choices = (time.monotonic(), choices)
+        return choices
+
     async def _read_choices(self) -> list[RefChoice]:
         default = self._settings.github.default_branch
         branches, commits = await asyncio.gather(self._github.branches(), self._github.commits(default, CHOICES_SHOWN))
@@ -170,8 +203,9 @@ class Catalog:
         heads = await asyncio.gather(*(self._github.commit(sha) for _, sha in named))
         rows = [(name, commit) for (name, _), commit in zip(named, heads, strict=True) if commit is not None]
         rows += [(commit.sha, commit) for commit in commits]
-        checks = await asyncio.gather(*(self._checks(commit.sha) for _, commit in rows))
-        return [RefChoice(value, commit, check) for (value, commit), check in zip(rows, checks, strict=True)]
+        shas = list(dict.fromkeys(commit.sha for _, commit in rows))
+        checks = dict(zip(shas, await asyncio.gather(*(self._checks(sha) for sha in shas)), strict=True))
+        return [RefChoice(value, commit, checks[commit.sha]) for value, commit in rows]
 
     async def _checks(self, sha: str) -> Checks | None:
         try:
@@ -182,6 +216,10 @@ class Catalog:
 
 def _allows(patterns: tuple[str, ...], branch: str) -> bool:
     return any(fnmatchcase(branch, pattern) for pattern in patterns)
+
+
+def _is_pattern(name: str) -> bool:
+    return any(character in name for character in "*?[")
 
 
 def _quoted(text: str) -> str:

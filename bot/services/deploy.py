@@ -12,7 +12,7 @@ from typing import Any
 from bot.clients.github import GithubClient
 from bot.clients.github_types import Checks, Comparison
 from bot.errors import QuarterdeckError, Refused, Unavailable
-from bot.ops.handler import Cancelled, Run
+from bot.ops.handler import Failed, Run
 from bot.ops.model import Json, Operation, Plan, Request
 from bot.services.build import Builder
 from bot.services.catalog import Catalog, Target
@@ -198,20 +198,36 @@ class DeployHandler:
         if dict(plan["catalog"]) != self._catalog.entry(environment, name):
             return f"The catalog entry of {name} in {environment} has changed since it was shown."
         try:
-            await self._catalog.resolve(sha, environment)
+            target = await self._catalog.resolve(sha, environment)
         except Refused as error:
             return f"{error}"
-        if self._catalog.environment(environment).require_checks:
-            reason = _not_green(sha, await self._github.checks(sha))
-            if reason:
-                return reason
+        if target.commit.sha != sha:
+            return f"{sha[:7]} is now also the name of a branch, whose head is another commit."
+        if reason := await self._no_longer_green(environment, sha):
+            return reason
         if operation.quorum == 0:  # nobody approved a particular replacement: a queued one follows the one before it
             return ""
+        if not plan["image"] and await self._workflow_blob() != plan["workflow_blob"]:
+            return "The workflow that builds the image has changed since it was shown."
         running = await self._versions.running(environment, name)
         before = str((plan.get("replaces") or {}).get("commit", ""))
         if running.known != "unknown" and running.commit != before:
             return f"{environment} now runs {running.commit[:7]}, not {before[:7] or 'nothing'} as it was shown."
         return ""
+
+    async def _no_longer_green(self, environment: str, sha: str) -> str:
+        """Why the checks speak against it now. Checks that run anew have not turned red: they are waited for.
+
+        Raises:
+            Unavailable: CI has not made up its mind, or cannot be asked.
+        """
+        if not self._catalog.environment(environment).require_checks:
+            return ""
+        checks = await self._github.checks(sha)
+        reason = _not_green(sha, checks)
+        if checks.state == "pending":
+            raise Unavailable("github", reason)
+        return reason
 
     # ---- running ---------------------------------------------------------------------------------------------
 
@@ -219,12 +235,13 @@ class DeployHandler:
         """See `Handler.run`."""
         operation = run.operation
         service = self._catalog.service(operation.service)
-        await self._release.opened(run)
         try:
+            await self._builder.begin(run, service)  # first of all: nobody waits for a build that could have begun
+            await self._release.opened(run)
             digest, reused = await self._builder.image(run, service)
             result = await self._release.rolled_out(run, self._images.reference(service, digest))
         except QuarterdeckError as error:
-            await self._release.ended(run, "error" if isinstance(error, Cancelled) else "failure", str(error))
+            await self._release.ended(run, "failure" if isinstance(error, Failed) else "error", str(error))
             raise
         await self._release.ended(run, "success", "live, checked")
         run_url = str(run.operation.checkpoint.get("run_url", ""))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from bot.clients.aws import AwsClient
 from bot.errors import QuarterdeckError, Refused
-from bot.ops.handler import Cancelled, Run
+from bot.ops.handler import Failed, Run
 from bot.ops.model import Json, Operation, Plan, Request
 from bot.services.catalog import Catalog
 from bot.services.release import Release
@@ -113,7 +113,9 @@ class RollbackHandler:
         }
 
     async def recheck(self, operation: Operation) -> str:
-        """See `Handler.recheck`. A rollback goes ahead whatever GitHub says; only what it replaces must be the same."""
+        """See `Handler.recheck`. A rollback goes ahead whatever GitHub says; only what it replaces must be the same,
+        when somebody has approved that.
+        """
         plan, environment, name = operation.plan, operation.environment, operation.service
         if name not in self._catalog.services or environment not in self._catalog.environments:
             return f"{name} in {environment} is no longer in the catalog."
@@ -122,6 +124,9 @@ class RollbackHandler:
         running = await self._versions.running(environment, name)
         if running.known == "live" and running.commit == plan["commit"]:
             return f"{environment} already runs {running.commit[:7]}."
+        before = str((plan.get("replaces") or {}).get("commit", ""))
+        if operation.quorum > 0 and running.known != "unknown" and running.commit != before:
+            return f"{environment} now runs {running.commit[:7]}, not {before[:7] or 'nothing'} as it was shown."
         return ""
 
     async def run(self, run: Run) -> Json:
@@ -130,7 +135,7 @@ class RollbackHandler:
         try:
             result = await self._release.rolled_out(run, str(run.operation.plan["image"]))
         except QuarterdeckError as error:
-            await self._release.ended(run, "error" if isinstance(error, Cancelled) else "failure", str(error))
+            await self._release.ended(run, "failure" if isinstance(error, Failed) else "error", str(error))
             raise
         await self._release.ended(run, "success", "rolled back, checked")
         return {**result, "reused_image": True, "build_run": ""}

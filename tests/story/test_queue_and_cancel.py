@@ -21,9 +21,13 @@ async def test_cancelling_during_the_build_cancels_the_run_on_github_and_says_wh
     before = await live_commit(world, "dev")
     await green(world, await new_commit(world))
     await world.github("outcome", workflow="build-image.yml", conclusion="success", seconds=200, times=1)
-    operation = await asked(world, "dev", "dev")
-    await card_of(world, operation, "Build", "running")
     start = (await world.requests("github"))[-1]["n"]
+    operation = await asked(world, "dev", "dev")
+
+    async def dispatched() -> bool:
+        return any(r["path"].endswith("/dispatches") for r in await world.requests("github", after=start))
+
+    await world.until("the dispatch", dispatched)
     reply = await world.ask("dev", "ops cancel", operation=operation.lstrip("#"))
     assert reply.ephemeral
     card = await ended(world, operation)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.db.database import Database
-from bot.db.tables import operations
+from bot.db.tables import locks, operations
 from bot.errors import Refused, Unavailable
 from bot.ops.engine import Engine
 from bot.ops.handler import Cancelled, Failed, Interrupted, Run
@@ -171,7 +171,8 @@ async def test_a_check_that_never_can_be_made_lets_it_expire(tmp_path: Path) -> 
 
         await room.until(said)
         room.clock.advance(seconds=901)
-        assert (await room.becomes(asked, Status.EXPIRED)).reason == "It could not start in time."
+        reason = (await room.becomes(asked, Status.EXPIRED)).reason
+        assert reason.startswith("It could not start in time. It waited for a check before the start")
 
 
 # ---- cancelling a run ---------------------------------------------------------------------------------------------
@@ -413,3 +414,39 @@ async def test_many_of_many_services_all_end_and_no_lock_is_left(tmp_path: Path)
                 )
             )
             assert order == sorted(mine)
+
+
+async def test_an_older_deploy_whose_check_fails_for_a_moment_is_not_overtaken(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        room.deploy.recheck_error = Unavailable("github", "GitHub cannot be reached: no connection.")
+        await room.start()
+        older = await room.ask(commit="1" * 40)
+        await room.until(lambda: _waits_for(room, older, "GitHub cannot be reached"))
+        room.deploy.recheck_error = None
+        newer = await room.ask(commit="2" * 40)
+        await room.until(lambda: _waits_for(room, newer, f"behind #{older.id} "))
+        room.clock.advance(seconds=6)
+        await dispatched(room, older)
+        assert room.deploy.dispatched == [older.id]
+
+
+async def _waits_for(room: Room, operation: Operation, words: str) -> bool:
+    return words in (await room.engine.operation(operation.id)).waiting_for
+
+
+async def test_a_lock_that_nobody_known_holds_keeps_it_waiting_and_the_loop_calm(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        ended = await room.ask(environment="prod")
+        await room.engine.vote(ended.id, SRE, Verdict.DENY, digest=ended.digest)
+        lost = {"resource": "dev/app", "operation_id": ended.id, "since": room.clock()}
+        await room.database.write(lambda c: c.execute(locks.insert(), lost).close())
+        await room.start()
+        asked = await room.ask()
+        await room.until(lambda: _rechecked(room, asked))
+        await asyncio.sleep(0.2)
+        assert room.deploy.rechecked == [asked.id]
+        assert (await room.engine.operation(asked.id)).status is Status.APPROVED
+
+
+async def _rechecked(room: Room, operation: Operation) -> bool:
+    return operation.id in room.deploy.rechecked

@@ -7,8 +7,10 @@ from bot.ops.lineup import Standing, line_up
 from bot.ops.model import Status
 
 
-def standing(number: int, *locks: str, status: Status = Status.APPROVED, step: str = "") -> Standing:
-    return Standing(number, "deploy", "app", "dev", "dev", status, locks, "", step, "", None, None)
+def standing(
+    number: int, *locks: str, status: Status = Status.APPROVED, step: str = "", kind: str = "deploy"
+) -> Standing:
+    return Standing(number, kind, "app", "dev", "dev", status, locks, "", step, "", None, None)
 
 
 def test_the_first_starts_and_the_rest_stand_behind_it() -> None:
@@ -53,6 +55,18 @@ def test_slots_are_given_in_order_and_the_wait_for_one_is_said() -> None:
 def test_what_is_being_checked_keeps_its_place_and_is_not_begun_twice() -> None:
     turns = line_up([standing(1, "a"), standing(2, "a")], {}, begun=frozenset({1}), free_slots=8)
     assert [(turn.operation.id, turn.starts) for turn in turns] == [(2, False)]
+
+
+def test_what_cannot_be_checked_now_is_not_overtaken_by_a_newer_deploy() -> None:
+    turns = line_up([standing(1, "a"), standing(2, "a")], {}, begun=frozenset(), free_slots=8, held_back=frozenset({1}))
+    assert [(turn.operation.id, turn.starts) for turn in turns] == [(2, False)]
+    assert turns[0].waiting_for.startswith("2nd behind #1 ")
+
+
+def test_a_rollback_does_not_wait_for_what_cannot_be_checked_now() -> None:
+    waiting = [standing(1, "a"), standing(2, "a", kind="rollback")]
+    turns = line_up(waiting, {}, begun=frozenset(), free_slots=8, held_back=frozenset({1}))
+    assert [(turn.operation.id, turn.starts) for turn in turns] == [(2, True)]
 
 
 @given(st.lists(st.sets(st.sampled_from("abcd"), max_size=3), max_size=8), st.sets(st.sampled_from("abcd"), max_size=2))

@@ -27,3 +27,11 @@ def test_unknown_steps_and_states_are_log_lines():
     said = read_transcript("::step dance ok\n::step pull maybe\n")
     assert said.steps == ()
     assert said.log == ("::step dance ok", "::step pull maybe")
+
+
+def test_a_log_cannot_speak_in_the_scripts_name():
+    said = read_transcript("::log a\u2028::step verify ok\x85::failed no\u2029::result {}\n::failed start it died\n")
+    assert said.steps == ()
+    assert said.failed == "start it died"
+    assert said.result is None
+    assert len(said.log) == 1

@@ -50,6 +50,7 @@ def test_a_good_file_is_taken(tmp_path):
         (('instance_id = "i-0123456789abcdef0"', 'instance_id = "web-1"'), "environments.dev.instance_id"),
         (("guild_id = 1", 'guild_id = "x"'), "discord.guild_id"),
         (("[aws]", "[aws]\nkey = 1"), "aws.key"),
+        (('image_repository = "app"', 'image_repository = "app"\nurls = { de = "http://a" }'), "'de', which is no env"),
     ],
 )
 def test_a_fault_is_named_with_its_place(tmp_path, change, sentence):

@@ -21,6 +21,7 @@ from bot.clients.aws import AwsClient
 from bot.clients.github import GithubClient
 from bot.clients.http import HttpClient
 from bot.ops.model import Operation, Status, StepState
+from bot.sandbox import cast
 from bot.services import build as build_module
 from bot.services import patience
 from bot.services import rollout as rollout_module
@@ -33,6 +34,7 @@ from bot.services.rollback import RollbackHandler
 from bot.services.rollout import Rollout
 from bot.services.running import Versions
 from bot.settings import Settings
+from tests.wire.sandbox_github import TOKEN, GithubWorld
 from tests.wire.scripted_server import ScriptedServer, scripted_server
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -43,19 +45,23 @@ TAG = "fp-0123456789abcdef"
 PATIENCE_S = 10
 
 
-def settings_for(github: str, aws: str, service: str) -> Settings:
+def settings_for(github: str, aws: str, service: str, repository: str) -> Settings:
     return Settings.model_validate(
         {
             "state_dir": "/nowhere",
             "discord": {"guild_id": 1, "channels": {"ops": 2, "audit": 3}, "roles": {"dev": 4, "sre": 5}},
-            "github": {"repository": "harbour/app", "api_url": github, "poll_s": 0.2, "write_pause_s": 0},
+            "github": {"repository": repository, "api_url": github, "poll_s": 0.2, "write_pause_s": 0},
             "aws": {"region": "eu-central-1", "account": "123456789012", "endpoint_url": aws, "poll_s": 0.2},
             "environments": {
-                "dev": {"instance_id": INSTANCE, "require_checks": False},
-                "prod": {"instance_id": "i-0123456789abcdef1", "follows": "dev"},
+                "dev": {"instance_id": INSTANCE, "refs": ["*"], "require_checks": False},
+                "prod": {"instance_id": "i-0123456789abcdef1", "refs": ["main", "release/*"], "follows": "dev"},
             },
             "services": {
-                "app": {"paths": ["app"], "image_repository": "app", "urls": {"dev": service} if service else {}}
+                "app": {
+                    "paths": ["app"],
+                    "image_repository": "app",
+                    "urls": {"dev": service, "prod": service} if service else {},
+                }
             },
         }
     )
@@ -175,6 +181,7 @@ class Aws:
     commands: list[Command] = field(default_factory=list)
     serving: dict[str, Any] = field(default_factory=lambda: {"image": OLD_IMAGE, "commit": OLD})
     carry_out: Callable[["Aws", Command], None] | None = None
+    heard: bool = True
 
     @property
     def rollouts(self) -> list[Command]:
@@ -208,6 +215,9 @@ class Aws:
                 return {"Document": {"Name": body["Name"], "DocumentVersion": "1", "Hash": "0" * 64}}
             case "SendCommand":
                 return {"Command": {"CommandId": self._sent(body).id}}
+            case "DescribeInstanceInformation":
+                row = {"PingStatus": "Online" if self.heard else "ConnectionLost", "LastPingDateTime": 1785585600}
+                return {"InstanceInformationList": [row]}
             case "ListCommands":
                 rows = [{"CommandId": c.id, "Comment": c.comment} for c in reversed(self.commands)]
                 return {"Commands": rows}
@@ -325,10 +335,10 @@ def operation(**values: Any) -> Operation:
     defaults: dict[str, Any] = {
         "id": 7, "kind": "deploy", "environment": "dev", "service": "app", "target": NEW[:7], "params": {}, "plan": {},
         "shown": {}, "locks": ("dev/app",), "digest": "d" * 64, "requester": "dev", "status": Status.SUCCEEDED,
-        "quorum": 0, "approver_roles": (), "policy_reason": "", "request_key": "k", "parent_id": None, "waiting_for": "",
-        "reason": "", "steps": (), "log_tail": "", "checkpoint": {}, "result": {}, "created_at": now, "expires_at": None,
-        "approved_at": now, "started_at": now, "ended_at": None, "cancel_requested_at": None, "cancel_requested_by": "",
-        "seeded": False,
+        "quorum": 0, "approver_roles": (), "policy_reason": "", "request_key": "k", "parent_id": None,
+        "waiting_for": "", "reason": "", "steps": (), "log_tail": "", "checkpoint": {}, "result": {}, "created_at": now,
+        "expires_at": None, "approved_at": now, "started_at": now, "ended_at": None, "cancel_requested_at": None,
+        "cancel_requested_by": "", "seeded": False,
     }  # fmt: skip
     return Operation(**{**defaults, **values})
 
@@ -341,8 +351,10 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def opened(monkeypatch: pytest.MonkeyPatch, *, address: bool = True) -> AsyncIterator[Place]:
-    """A place whose clients use real sockets, with short pauses."""
+async def opened(
+    monkeypatch: pytest.MonkeyPatch, *, address: bool = True, world: GithubWorld | None = None
+) -> AsyncIterator[Place]:
+    """A place whose clients use real sockets, with short pauses; with a `world`, its GitHub is the sandbox's."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -357,9 +369,12 @@ async def opened(monkeypatch: pytest.MonkeyPatch, *, address: bool = True) -> As
         site = Site(aws)
         github.built = lambda tag: aws.images.update({tag: NEW_IMAGE.split("@")[1]})
         at_github.answer, at_aws.answer, at_site.answer = github.answer, aws.answer, site.answer
-        settings = settings_for(at_github.url, at_aws.url, at_site.url if address else "")
+        api_url = world.part.api_url if world else at_github.url
+        settings = settings_for(
+            api_url, at_aws.url, at_site.url if address else "", cast.GITHUB_REPOSITORY if world else "harbour/app"
+        )
         client = GithubClient(
-            repository="harbour/app", api_url=at_github.url, token="t0ken", http=http, write_pause_s=0
+            repository=settings.github.repository, api_url=api_url, token=TOKEN, http=http, write_pause_s=0
         )
         aws_client = AwsClient(region="eu-central-1", account="123456789012", endpoint_url=at_aws.url)
         catalog, versions = Catalog(settings, client), Versions(settings, http, past)

@@ -1,13 +1,14 @@
 """The AWS client against a real server that refuses, hangs, cuts and lies."""
 
 import json
+import socket
 
 import pytest
 from aiohttp import web
 
 from bot.clients import aws as aws_module
 from bot.clients.aws import AwsClient, Document
-from bot.errors import NotVisible, Unavailable, Unknown
+from bot.errors import NotVisible, Unavailable, Unknown, Unreachable
 from tests.wire.scripted_server import scripted_server
 
 DOCUMENT = Document("quarterdeck-deploy", "1", "0" * 64)
@@ -120,3 +121,34 @@ async def test_a_host_whose_agent_is_lost_is_not_heard(server, client):
     rows = [{"InstanceId": "i-0a1b2c3d", "PingStatus": "ConnectionLost", "LastPingDateTime": 1.7e9}]
     server.answer = answering(200, {"InstanceInformationList": rows})
     assert await client.agent_heard_at("i-0a1b2c3d") is None
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "TooManyRequestsException"])
+async def test_a_throttled_command_was_not_sent_and_says_when_to_ask_again(server, client, code):
+    server.answer = refusing(code)
+    with pytest.raises(Unavailable) as caught:
+        await send(client)
+    assert not isinstance(caught.value, Unknown)
+    assert caught.value.retry_after_s
+
+
+async def test_a_command_that_never_connected_was_certainly_not_sent(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    with socket.socket() as bound:  # bound and not listening: connections are refused
+        bound.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        aws = AwsClient(region="eu-central-1", account="123456789012", endpoint_url=address)
+        with pytest.raises(Unreachable):
+            await send(aws)
+        await aws.close()
+
+
+async def test_a_lost_command_is_found_on_a_later_page(server, client):
+    async def answer(request):
+        wanted = (await request.json()).get("NextToken") == "two"
+        command = {"CommandId": "1" * 36, "Comment": "quarterdeck op 1" if wanted else "other"}
+        return web.json_response({"Commands": [command], **({} if wanted else {"NextToken": "two"})})
+
+    server.answer = answer
+    assert await client.find_command(instance_id="i-0a1b2c3d", comment="quarterdeck op 1") == "1" * 36

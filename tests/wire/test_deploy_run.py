@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot.errors import Unavailable
 from bot.ops.handler import Cancelled, Failed, Interrupted
 from bot.services import rollout as rollout_module
 from tests.wire.deploy_room import NEW, NEW_IMAGE, OLD, OLD_IMAGE, TAG, Aws, Command, Place, Row, opened, until
@@ -20,13 +19,13 @@ async def place(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
 
 
 def times(count: int, fault: Any, *, of: Callable[[Any], bool] = lambda _what: True) -> Callable[[Any], Any]:
-    """The fault for the next `count` requests that fit."""
+    """The fault (or what it makes, anew each time) for the next `count` requests that fit."""
     left = [count]
 
     def decide(what: Any) -> Any:
         if left[0] > 0 and of(what):
             left[0] -= 1
-            return fault
+            return fault() if callable(fault) else fault
         return None
 
     return decide
@@ -38,6 +37,10 @@ def post(ending: str) -> Callable[[web.Request], bool]:
 
 def limited() -> web.Response:
     return web.json_response({"message": "slow down"}, status=403, headers={"Retry-After": "1"})
+
+
+def not_found() -> web.Response:
+    return web.json_response({"message": "Not Found"}, status=404)
 
 
 def has_image(place: Place) -> None:
@@ -103,7 +106,7 @@ async def test_a_wish_to_cancel_that_came_before_the_command_sends_none(place: P
 
 
 async def test_a_cancel_while_github_limits_us_starts_nothing(place: Place) -> None:
-    place.github.fault = times(99, limited(), of=post("/dispatches"))
+    place.github.fault = times(99, limited, of=post("/dispatches"))
     row = place.row()
     task = await started(place, row)
     await until(lambda: any("asks us to wait" in wait for wait in row.waits))
@@ -268,6 +271,31 @@ async def test_killed_on_the_way_back_it_goes_on_back_and_does_not_call_it_a_suc
     assert len(place.aws.rollouts) == 2
 
 
+async def test_killed_while_github_records_the_deployment_it_records_no_second_one(place: Place) -> None:
+    has_image(place)
+    asked: list[int] = []
+
+    def slow(request: web.Request) -> Any:
+        if post("/deployments")(request):
+            asked.append(1)
+            return "cut"
+        return None
+
+    place.github.fault = slow
+    row = place.row()
+    await row.checkpoint(deployment_id=None)
+    assert (await place.deploy.resume(row))["github_deployment_id"] is None  # type: ignore[index]
+    assert asked == []
+
+
+async def test_what_is_not_known_is_no_failure_on_github_either(place: Place) -> None:
+    has_image(place)
+    place.aws.carry_out = lambda aws, command: aws.fail(command, 2, "::failed switch look at this host\n")
+    with pytest.raises(Interrupted):
+        await place.deploy.run(place.row())
+    assert place.github.statuses == ["in_progress", "error"]
+
+
 # ---- answers that get lost, and services that are away ---------------------------------------------------------------
 
 
@@ -288,7 +316,7 @@ async def test_a_dispatch_that_is_answered_with_nonsense_is_not_sent_again(place
 
 
 async def test_a_run_that_github_does_not_show_yet_is_looked_at_again(place: Place) -> None:
-    place.github.fault = times(3, web.json_response({"message": "Not Found"}, status=404), of=_run_page)
+    place.github.fault = times(3, not_found, of=_run_page)
     assert (await place.deploy.run(place.row()))["commit"] == NEW
 
 
@@ -459,9 +487,3 @@ async def test_a_rollback_runs_while_github_is_away(place: Place) -> None:
     result = await place.rollback.run(row)
     assert result["image"] == NEW_IMAGE
     assert any("no deployment record" in note for note in row.notes)
-
-
-async def test_an_image_that_the_registry_lost_refuses_the_rollback(place: Place) -> None:
-    with pytest.raises(Unavailable):
-        place.aws.fault = lambda action: "ServerException" if action == "DescribeImages" else None
-        await place.aws_client.image_by_tag("app", TAG)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 
 import pytest
 from aiohttp import web
@@ -10,6 +11,7 @@ from aiohttp import web
 from bot.clients import github as github_module
 from bot.clients.github import GithubClient
 from bot.clients.http import HttpClient
+from bot.clients.threads import DaemonPool, NeverBegan
 from bot.errors import NotVisible, Unavailable, Unknown, Unreachable
 from tests.wire.scripted_server import scripted_server
 
@@ -217,3 +219,111 @@ async def test_checks_of_actions_and_other_systems_count_together_and_our_own_bu
     server.answer = answer
     checks = await client.checks("e" * 40)
     assert (checks.state, checks.passed, checks.total, checks.failing) == ("failure", 1, 3, ("legacy",))
+
+
+async def test_a_write_that_is_accepted_with_nonsense_may_have_been_carried_out(server, client):
+    server.answer = answering(200, "<html>a proxy's page</html>")
+    with pytest.raises(Unknown):
+        await client.dispatch("build-image.yml", "main", {})
+    assert len(server.seen) == 1
+
+
+def checking(pages, statuses=()):
+    """A GitHub whose check runs come in these pages."""
+
+    async def answer(request):
+        page = int(request.query.get("page", 1))
+        if request.path.endswith("/actions/runs"):
+            return web.json_response({"workflow_runs": []})
+        if request.path.endswith("/check-runs"):
+            return web.json_response({"check_runs": pages[page - 1] if page <= len(pages) else []})
+        return web.json_response({"statuses": list(statuses)})
+
+    return answer
+
+
+def check(name, conclusion, suite=1):
+    return {"name": name, "status": "completed", "conclusion": conclusion, "check_suite": {"id": suite}}
+
+
+@pytest.mark.parametrize("order", [("failure", "success"), ("success", "failure")])
+async def test_of_two_checks_with_one_name_the_red_one_counts(server, client, order):
+    server.answer = checking([[check("test", conclusion, suite) for suite, conclusion in enumerate(order)]])
+    assert (await client.checks("e" * 40)).state == "failure"
+
+
+async def test_a_red_check_on_a_later_page_is_seen(server, client):
+    server.answer = checking([[check(f"job {n}", "success") for n in range(100)], [check("job 100", "failure")]])
+    checks = await client.checks("e" * 40)
+    assert (checks.state, checks.total, checks.failing) == ("failure", 101, ("job 100",))
+
+
+async def test_a_status_by_another_system_that_waits_makes_it_wait(server, client):
+    server.answer = checking([[check("test", "success")]], [{"context": "legacy", "state": "pending"}])
+    assert (await client.checks("e" * 40)).state == "pending"
+
+
+async def test_all_branches_are_found_however_many_there_are(server, client):
+    async def answer(request):
+        page = int(request.query.get("page", 1))
+        names = [f"dependabot/{n}" for n in range(150)] + ["main"]
+        return web.json_response(
+            [{"name": n, "commit": {"sha": "a" * 40}} for n in names[100 * page - 100 : 100 * page]]
+        )
+
+    server.answer = answer
+    assert [name for name, _ in await client.branches()][-1] == "main"
+
+
+@pytest.mark.parametrize("ahead", [1, 100, 101, 250, 730])
+async def test_a_long_comparison_shows_the_newest_commits(server, client, ahead):
+    def commit(number):
+        person = {"date": "2026-08-01T12:00:00Z"}
+        return {"sha": f"{number:040x}", "author": None, "commit": {"message": f"Change {number}", "committer": person}}
+
+    async def answer(request):
+        first, count = (int(request.query.get("page", 1)) - 1) * 100, min(100, int(request.query["per_page"]))
+        listed = [commit(number) for number in range(ahead)][first : first + count]
+        body = {"status": "ahead", "ahead_by": ahead, "behind_by": 0, "commits": listed}
+        return web.json_response(body)
+
+    server.answer = answer
+    found = await client.compare("main", "feature")
+    newest = [c.title for c in found.commits[-20:]]
+    assert newest == [f"Change {number}" for number in range(max(0, ahead - 20), ahead)]
+    assert found.ahead_by == ahead
+
+
+async def test_a_log_that_is_gone_is_told_and_not_shown_as_a_log(server, client):
+    server.answer = answering(410, {"message": "Gone"})
+    with pytest.raises(Unavailable, match="410"):
+        await client.job_log(5)
+
+
+async def test_a_call_for_which_no_thread_was_free_was_certainly_not_made():
+    pool, gate, made = DaemonPool("test", 1), threading.Event(), []
+    first = asyncio.create_task(pool.call(lambda: gate.wait(5), deadline_s=5))
+    await asyncio.sleep(0)
+    with pytest.raises(NeverBegan):
+        await pool.call(lambda: made.append(1), deadline_s=0.1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await pool.call(lambda: made.append(2), deadline_s=5)
+    gate.set()
+    await first
+    await pool.call(lambda: made.append(3), deadline_s=5)
+    assert made == [3]
+    pool.close()
+
+
+async def test_a_signed_address_is_never_told(server, client):
+    async def answer(request):
+        if "/logs" not in request.path:
+            return web.Response(status=403)
+        return web.Response(status=302, headers={"Location": f"{server.url}/blob?sig=s3cret"})
+
+    server.answer = answer
+    with pytest.raises(Unavailable) as caught:
+        await client.job_log(5)
+    assert "/blob answered 403" in str(caught.value)
+    assert "s3cret" not in str(caught.value)

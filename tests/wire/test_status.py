@@ -1,0 +1,147 @@
+"""The overview: what can be seen is told as it is, what cannot is said, and no figure is made up."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot.errors import Refused
+from bot.ops.model import Operation, Status
+from bot.ops.store import Lock
+from bot.policy import Actor
+from bot.services.status import EnvironmentStatus, Overview, StatusService
+from tests.wire.deploy_room import Place, operation
+from tests.wire.deploy_room import opened as opened_place
+from tests.wire.sandbox_github import GithubWorld, make_source, opened
+
+SRE = Actor("sre", 3, frozenset({"sre"}))
+SINCE = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
+
+
+class Core:
+    """The core's answers, as the test gives them."""
+
+    def __init__(self) -> None:
+        self.going_on: list[Operation] = []
+        self.held: list[Lock] = []
+
+    async def operations(
+        self, *, statuses: Sequence[Status] | None = None, environment: str = "", limit: int = 25
+    ) -> list[Operation]:
+        return [o for o in self.going_on if o.environment == environment and o.status in (statuses or ())]
+
+    async def waiting_for(self, actor: Actor) -> list[Operation]:
+        return [o for o in self.going_on if o.status is Status.PENDING and actor.name == "sre"]
+
+    async def locks(self) -> list[Lock]:
+        return self.held
+
+
+@pytest.fixture(scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GithubWorld]:
+    home: Path = tmp_path_factory.mktemp("status")
+    async with opened(home / "github", make_source(home / "source")) as opened_world:
+        yield opened_world
+
+
+@pytest.fixture
+async def place(world: GithubWorld, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+    async with opened_place(monkeypatch, world=world) as place:
+        sha = await world.part.head("main~2")
+        place.aws.serving = {"image": "i", "commit": sha}
+        place.past.operations = [operation(id=5, requester="dev", ended_at=SINCE, result={"commit": sha, "image": "i"})]
+        yield place
+
+
+def service_of(place: Place, core: Core) -> StatusService:
+    return StatusService(
+        place.settings, catalog=place.catalog, core=core, versions=place.versions, github=place.github_client,
+        aws=place.aws_client,
+    )  # fmt: skip
+
+
+async def overview(place: Place, core: Core | None = None, **filters: str) -> Overview:
+    return await service_of(place, core or Core()).overview(SRE, **filters)
+
+
+def of(found: Overview, name: str) -> EnvironmentStatus:
+    return next(environment for environment in found.environments if environment.name == name)
+
+
+async def test_it_says_which_version_runs_since_when_by_whom_and_how_far_behind(place: Place) -> None:
+    found = await overview(place)
+    (app,) = of(found, "dev").services
+    assert (app.running.known, app.running.healthy, app.running.since, app.running.by) == ("live", True, SINCE, "dev")
+    assert app.behind is not None
+    assert (app.behind.commits, app.behind.of) == (2, "main")
+    (app,) = of(found, "prod").services
+    assert app.behind is not None
+    assert (app.behind.commits, app.behind.of) == (0, "dev")
+    assert found.troubles == ()
+    assert of(found, "dev").agent_heard_at is not None
+
+
+async def test_what_was_deployed_by_hand_is_nobodys_and_has_no_date(world: GithubWorld, place: Place) -> None:
+    place.aws.serving = {"image": "x", "commit": await world.part.head("main")}
+    (app,) = of(await overview(place), "dev").services
+    assert (app.running.by_hand, app.running.by, app.running.since, app.running.image) == (True, "", None, "")
+
+
+async def test_a_service_that_does_not_answer_is_told_from_the_record_and_not_as_healthy(place: Place) -> None:
+    place.site.answer_with = lambda: None
+    (app,) = of(await overview(place), "dev").services
+    assert (app.running.known, app.running.healthy, app.running.by_hand) == ("recorded", False, False)
+
+
+async def test_a_service_of_which_nothing_is_known_has_no_distance(place: Place) -> None:
+    place.site.answer_with, place.past.operations = lambda: None, []
+    (app,) = of(await overview(place), "dev").services
+    assert (app.running.known, app.running.commit, app.behind) == ("unknown", "", None)
+
+
+async def test_a_github_that_is_away_costs_the_distance_and_nothing_else(world: GithubWorld, place: Place) -> None:
+    world.faults.add(part="github", kind="refuse")
+    try:
+        found = await overview(place)
+    finally:
+        world.faults.clear()
+    (app,) = of(found, "dev").services
+    assert app.running.known == "live"
+    assert app.behind is not None
+    assert app.behind.commits is None
+    assert len(found.troubles) == 1
+    assert "GitHub" in found.troubles[0]
+
+
+async def test_a_host_that_is_not_heard_and_an_aws_that_is_away_are_different_things(place: Place) -> None:
+    place.aws.heard = False
+    found = await overview(place)
+    assert (of(found, "dev").agent_heard_at, found.troubles) == (None, ())
+    place.aws.fault = lambda _action: "AccessDeniedException"
+    found = await overview(place)
+    assert of(found, "dev").agent_heard_at is None
+    assert "AccessDenied" in found.troubles[0]
+
+
+async def test_locks_and_what_goes_on_stand_at_their_own_environment(place: Place) -> None:
+    core = Core()
+    core.going_on = [
+        operation(id=8, status=Status.RUNNING),
+        operation(id=9, environment="prod", status=Status.PENDING),
+        operation(id=7, status=Status.SUCCEEDED),
+    ]
+    core.held = [Lock("dev/app", 8, SINCE), Lock("devbox/app", 1, SINCE), Lock("prod", 2, SINCE)]
+    found = await overview(place, core)
+    assert [o.id for o in of(found, "dev").going_on] == [8]
+    assert [lock.resource for lock in of(found, "dev").locks] == ["dev/app"]
+    assert [lock.resource for lock in of(found, "prod").locks] == ["prod"]
+    assert [o.id for o in found.waits_for_you] == [9]
+
+
+async def test_it_can_be_narrowed_and_unknown_names_are_refused(place: Place) -> None:
+    found = await overview(place, environment="prod", service="app")
+    assert [environment.name for environment in found.environments] == ["prod"]
+    for wrong in ({"environment": "stage"}, {"service": "ap"}):
+        with pytest.raises(Refused):
+            await overview(place, **wrong)

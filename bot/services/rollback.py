@@ -40,15 +40,22 @@ class RollbackHandler:
         self._release = release
 
     async def candidates(self, environment: str, service: str) -> list[Operation]:
-        """Earlier deploys to go back to, newest first, one a version, without what runs now."""
+        """Earlier deploys to go back to, newest first, one a version, without what runs now.
+
+        A version that was rolled back from, and not deployed again since, comes after all others: whoever rolls back
+        a second time wants to go further back, not to return to what was just left.
+        """
         running = await self._versions.running(environment, service)
-        seen, found = {running.commit}, list[Operation]()
+        seen, left = {running.commit}, set[str]()
+        kept, shunned = list[Operation](), list[Operation]()
         for operation in await self._past.deployed(environment, service, limit=200):
             commit = str(operation.result.get("commit", ""))
             if commit and commit not in seen:
                 seen.add(commit)
-                found.append(operation)
-        return found[:CANDIDATES]
+                (shunned if commit in left else kept).append(operation)
+            if operation.kind == self.kind:
+                left.add(str((operation.result.get("previous") or {}).get("commit", "")))
+        return [*kept, *shunned][:CANDIDATES]
 
     async def plan(self, request: Request, requester: str) -> Plan:
         """See `Handler.plan`. Params: `service`, `to` (an operation's number or a commit; empty: the last one)."""

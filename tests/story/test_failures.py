@@ -46,7 +46,7 @@ async def test_a_version_that_never_gets_healthy_is_thrown_away(world: World):
 async def test_a_rollback_brings_the_last_verified_version_back_without_a_build(world: World):
     first = await green(world, await new_commit(world))
     await ended(world, await asked(world, "dev", "dev"))
-    await green(world, await new_commit(world))
+    bad = await green(world, await new_commit(world))
     await ended(world, await asked(world, "dev", "dev"))
     start = (await world.requests("github"))[-1]["n"]
     reply = await world.ask("dev", "rollback", service="app", environment="dev")
@@ -55,6 +55,9 @@ async def test_a_rollback_brings_the_last_verified_version_back_without_a_build(
     assert await live_commit(world, "dev") == first
     dispatched = [r for r in await world.requests("github", after=start) if r["path"].endswith("/dispatches")]
     assert dispatched == []
+    again = await world.ask("dev", "rollback", service="app", environment="dev")
+    assert "succeeded" in (await ended(world, operation_in(again))).text
+    assert await live_commit(world, "dev") not in (first, bad)
 
 
 async def test_an_sre_alone_rolls_prod_back_to_a_version_verified_there_lately(world: World):

@@ -70,3 +70,9 @@ async def cards_of(world: World, operation: str) -> list[Message]:
 
 async def live_commit(world: World, environment: str) -> str:
     return str((await world.health(environment))["commit"])
+
+
+async def mark(world: World, part: str) -> int:
+    """The number of the part's newest request; `requests(part, after=...)` gives what came since."""
+    requests = await world.requests(part)
+    return int(requests[-1]["n"]) if requests else 0

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.story.steps import asked, card_of, ended, green, live_commit, new_commit
+from tests.story.steps import asked, card_of, ended, green, live_commit, mark, new_commit
 from tests.story.world_driver import World
 
 
@@ -52,7 +52,7 @@ async def test_presses_at_the_same_moment_start_it_once_and_all_get_an_answer(wo
     await green(world, await new_commit(world))
     operation = await asked(world, "dev", "prod")
     card = await card_of(world, operation, "waiting")
-    start = (await world.requests("aws"))[-1]["n"]
+    start = await mark(world, "aws")
     presses = await asyncio.gather(*(world.press(who, card, "Approve") for who in ("sre", "sre2") * 5))
     replies = await asyncio.gather(*(world.settle(press) for press in presses))
     assert all(reply.state == "answered" for reply in replies)

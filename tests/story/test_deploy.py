@@ -1,6 +1,6 @@
 """From a slash command to a verified, running service."""
 
-from tests.story.steps import asked, card_of, cards_of, ended, green, labels_for, live_commit, new_commit
+from tests.story.steps import asked, card_of, cards_of, ended, green, labels_for, live_commit, mark, new_commit
 from tests.story.world_driver import World
 
 
@@ -70,7 +70,7 @@ async def test_a_service_that_is_only_listed_is_refused_with_its_sentence(world:
 
 async def test_github_keeps_the_record_of_the_deployment(world: World):
     await green(world, await new_commit(world))
-    start = (await world.requests("github"))[-1]["n"]
+    start = await mark(world, "github")
     await ended(world, await asked(world, "dev", "dev"))
     paths = [(r["method"], r["path"]) for r in await world.requests("github", after=start)]
     assert sum(method == "POST" and path.endswith("/deployments") for method, path in paths) == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.story.steps import BROKEN_START, asked, card_of, ended, green, live_commit, new_commit, operation_in
+from tests.story.steps import BROKEN_START, asked, card_of, ended, green, live_commit, mark, new_commit, operation_in
 from tests.story.world_driver import ROOT, World
 
 GOOD_START = (ROOT / "app" / "__main__.py").read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ async def test_a_rollback_brings_the_last_verified_version_back_without_a_build(
     await ended(world, await asked(world, "dev", "dev"))
     bad = await green(world, await new_commit(world))
     await ended(world, await asked(world, "dev", "dev"))
-    start = (await world.requests("github"))[-1]["n"]
+    start = await mark(world, "github")
     reply = await world.ask("dev", "rollback", service="app", environment="dev")
     card = await ended(world, operation_in(reply))
     assert "succeeded" in card.text

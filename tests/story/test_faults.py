@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.story.steps import asked, card_of, cards_of, ended, green, live_commit, new_commit
+from tests.story.steps import asked, card_of, cards_of, ended, green, live_commit, mark, new_commit
 from tests.story.world_driver import World
 
 
@@ -52,7 +52,7 @@ async def test_a_rate_limit_of_github_is_waited_out_in_sight_and_can_be_cancelle
 
 async def test_a_dispatch_whose_answer_was_lost_starts_one_run(world: World):
     await green(world, await new_commit(world))
-    start = (await world.requests("github"))[-1]["n"]
+    start = await mark(world, "github")
     await world.fault("github", "lost_reply", match="POST .*/dispatches", status=502, times=1)
     operation = await asked(world, "dev", "dev")
     assert "succeeded" in (await ended(world, operation)).text
@@ -61,7 +61,7 @@ async def test_a_dispatch_whose_answer_was_lost_starts_one_run(world: World):
 
 async def test_a_command_whose_answer_was_lost_is_sent_once(world: World):
     await green(world, await new_commit(world))
-    start = (await world.requests("aws"))[-1]["n"]
+    start = await mark(world, "aws")
     await world.fault("aws", "lost_reply", match="ssm:SendCommand", status=500, times=1)
     operation = await asked(world, "dev", "dev")
     assert "succeeded" in (await ended(world, operation)).text
@@ -71,8 +71,8 @@ async def test_a_command_whose_answer_was_lost_is_sent_once(world: World):
 
 async def test_killed_during_the_build_it_finishes_once(world: World):
     sha = await green(world, await new_commit(world))
-    start = (await world.requests("github"))[-1]["n"]
-    aws_start = (await world.requests("aws"))[-1]["n"]
+    start = await mark(world, "github")
+    aws_start = await mark(world, "aws")
     await world.github("outcome", workflow="build-image.yml", conclusion="success", seconds=30, times=1)
     operation = await asked(world, "dev", "dev")
     await world.until("the dispatch", lambda: _dispatched(world, start))
@@ -98,7 +98,7 @@ async def rollouts(world: World, start: int) -> int:
 
 async def test_killed_during_the_rollout_it_finishes_once(world: World):
     sha = await green(world, await new_commit(world))
-    start = (await world.requests("aws"))[-1]["n"]
+    start = await mark(world, "aws")
     await world.host_outcome(document="quarterdeck-deploy", exit_code=0, seconds=5, times=1)
     operation = await asked(world, "dev", "dev")
 

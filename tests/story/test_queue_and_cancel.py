@@ -1,6 +1,6 @@
 """Two deploys of one service, and changing one's mind."""
 
-from tests.story.steps import asked, card_of, ended, green, live_commit, new_commit
+from tests.story.steps import asked, card_of, ended, green, live_commit, mark, new_commit
 from tests.story.world_driver import World
 
 
@@ -21,7 +21,7 @@ async def test_cancelling_during_the_build_cancels_the_run_on_github_and_says_wh
     before = await live_commit(world, "dev")
     await green(world, await new_commit(world))
     await world.github("outcome", workflow="build-image.yml", conclusion="success", seconds=200, times=1)
-    start = (await world.requests("github"))[-1]["n"]
+    start = await mark(world, "github")
     operation = await asked(world, "dev", "dev")
 
     async def dispatched() -> bool:
@@ -48,7 +48,7 @@ async def test_cancelling_during_the_rollout_stops_the_command_on_the_host(world
     async def sent() -> bool:
         return any(r["caller"] == "bot" for r in await world.requests("aws", action="ssm:SendCommand", after=start))
 
-    start = (await world.requests("aws"))[-1]["n"]
+    start = await mark(world, "aws")
     await world.until("the command to be sent", sent)
     await world.ask("dev", "ops cancel", operation=operation.lstrip("#"))
     card = await ended(world, operation)

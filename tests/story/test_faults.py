@@ -12,6 +12,7 @@ def dispatches(requests: list[dict]) -> list[dict]:
 
 async def test_discord_away_in_the_middle_leaves_one_card_and_it_is_right(world: World):
     sha = await green(world, await new_commit(world))
+    await world.host_outcome(document="quarterdeck-deploy", exit_code=0, seconds=6, times=1)
     operation = await asked(world, "dev", "dev")
     await card_of(world, operation, "running")
     await world.fault("discord", "refuse", match="/api/", for_s=60)

@@ -11,6 +11,7 @@
  * @property {(values: string[]) => void} pick
  * @property {number} [max] how many may be chosen; more than one makes boxes to tick
  * @property {number} [min]
+ * @property {() => HTMLElement | null} [successor] who gets the focus when the anchor was drawn anew meanwhile
  */
 
 import { el, fill } from "./dom.js";
@@ -75,7 +76,8 @@ class Menu {
     this.veil.remove();
     open = null;
     this.wish.anchor.setAttribute("aria-expanded", "false");
-    if (this.wish.anchor.isConnected) this.wish.anchor.focus({ preventScroll: true });
+    const heir = this.wish.anchor.isConnected ? this.wish.anchor : this.wish.successor?.();
+    heir?.focus({ preventScroll: true });
   }
 
   #searchBox() {

@@ -115,7 +115,8 @@ export class Sidebar {
       tail: chips(one.roles),
       selected: one.name === store.acting,
     }));
-    openMenu({ anchor, label: "Act as", items, pick: ([name]) => store.act(name) });
+    const successor = () => byId("acting").querySelector("button");
+    openMenu({ anchor, label: "Act as", items, pick: ([name]) => store.act(name), successor });
   }
 }
 

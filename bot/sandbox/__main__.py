@@ -19,6 +19,7 @@ from typing import NoReturn
 import aiohttp
 from aiohttp import web
 
+from bot.sandbox import cast
 from bot.sandbox.control import PREFIX, Control
 from bot.sandbox.home import Home, HomeInUse, NotAHome
 from bot.sandbox.pagefiles import PageFiles
@@ -52,6 +53,7 @@ class Invocation:
     with_bot: bool
     speed: float
     engine: str | None
+    bot_module: str
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,6 +69,7 @@ def invocation(arguments: Sequence[str], environ: dict[str, str]) -> Invocation:
     add("--home", default=environ.get("QUARTERDECK_HOME"), help="where the world is kept; default .quarterdeck/PORT")
     add("--reset", action="store_true", default=environ.get("RESET") == "1", help="begin anew")
     add("--no-bot", action="store_true", help="start everything but the bot")
+    add("--bot-module", default="bot", metavar="NAME", help="what is run as the bot, by python -m; for tests")
     add("--speed", default="1", help="how many times faster than real time builds go, 0.1 to 1000")
     given = parser.parse_args(arguments)
     engine = environ.get("ENGINE") or None
@@ -81,6 +84,7 @@ def invocation(arguments: Sequence[str], environ: dict[str, str]) -> Invocation:
         with_bot=not given.no_bot,
         speed=_speed(given.speed, parser),
         engine=engine,
+        bot_module=given.bot_module,
     )
 
 
@@ -108,7 +112,14 @@ async def run(asked: Invocation) -> None:
     """
     home = _take(asked.home)
     try:
-        options = Options(asked.home, SOURCE, speed=asked.speed, with_bot=asked.with_bot, engine=asked.engine)
+        options = Options(
+            asked.home,
+            SOURCE,
+            speed=asked.speed,
+            with_bot=asked.with_bot,
+            engine=asked.engine,
+            bot_module=asked.bot_module,
+        )
         world = World(options=options, announce=announce)
         runner = await _serve(world, asked.port)
         try:
@@ -141,6 +152,7 @@ async def _live(world: World) -> None:
         if opening.done():
             await opening
             announce(f"ready: {world.page_url}")
+            announce(f"on the host, as {cast.ON_CALL}: {world.command_line('status')}")
             await stopping
         announce("closing")
     finally:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn, Self
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bot.sandbox.faults import Kind
+from bot.sandbox.faults import Kind, When
 from bot.sandbox.wire import Rejected
 
 JsonObject = dict[str, Any]
@@ -40,7 +40,7 @@ class _Body(BaseModel):
 
 
 class FaultBody(_Body):
-    """`POST /faults`."""
+    """`POST /faults`. `when` is for `kill`; the first `skip` matching requests pass untouched."""
 
     part: str
     kind: Kind
@@ -49,6 +49,8 @@ class FaultBody(_Body):
     seconds: float | None = Field(default=None, ge=0, le=3600)
     times: int | None = Field(default=None, ge=1, le=1_000_000)
     for_s: float | None = Field(default=None, gt=0, le=86_400)
+    when: When = "before"
+    skip: int = Field(default=0, ge=0, le=1_000_000)
 
 
 class RolesBody(_Body):
@@ -65,9 +67,10 @@ class ConfigBody(_Body):
 
 
 class BotBody(_Body):
-    """`POST /bot`."""
+    """`POST /bot`. With `keep` false a bot that is started stays dead when it dies, until it is started again."""
 
     action: Literal["start", "stop", "kill", "reload"]
+    keep: bool = True
 
 
 class ClockBody(_Body):

@@ -5,6 +5,7 @@ values mean is the bot's business, which is why nothing of the bot is imported h
 """
 
 import os
+import pwd
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.sandbox import cast
+from bot.sandbox.host.machine_files import write_private
 from bot.sandbox.wire import Rejected
 
 Document = dict[str, Any]
@@ -72,6 +74,7 @@ def compose(endpoints: Endpoints, *, home: Path) -> Document:
             "workflow": "build-image.yml",
             "default_branch": "main",
             "poll_s": 0.5,
+            "watch_s": 4.0,
             "write_pause_s": 0.1,
         },
         "aws": {
@@ -84,6 +87,7 @@ def compose(endpoints: Endpoints, *, home: Path) -> Document:
         "services": _services(endpoints.service_urls),
         "people": [
             {"name": person.name, "discord_id": person.id, "github": person.github, "duties": list(person.roles)}
+            | ({"os_user": user_of_the_host()} if person.name == cast.ON_CALL else {})
             for person in cast.PEOPLE
         ],
     }
@@ -108,6 +112,14 @@ def _services(urls: Mapping[str, str]) -> Document:
     }
 
 
+def user_of_the_host() -> str:
+    """Who runs this world: at the command line that user is the person on call."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return ""
+
+
 def environment(secrets: Secrets, *, page_url: str) -> dict[str, str]:
     """The environment of the bot's process: a few harmless variables of ours and this world's secrets."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
@@ -121,6 +133,12 @@ def environment(secrets: Secrets, *, page_url: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": secret_key,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+def write_environment_file(path: Path, environ: Mapping[str, str]) -> None:
+    """Write this world's secrets down, for its owner alone, so that commands on the host can be tried with them."""
+    told = (f"{name}={value}\n" for name, value in environ.items() if name.startswith(("QUARTERDECK_", "AWS_")))
+    write_private(path, "".join(told))
 
 
 class ConfigFile:

@@ -48,6 +48,9 @@ PEOPLE: tuple[Person, ...] = (
     Person("guest", 1325000000000000406, (), "harbour-guest"),
 )
 
+ON_CALL = "sre"
+"""The person that the user of the host is at the command line."""
+
 GITHUB_REPOSITORY = "harbour-works/quarterdeck"
 AWS_REGION = "eu-central-1"
 AWS_ACCOUNT = "123456789012"

@@ -9,6 +9,17 @@ the part that does it. Beyond the fixed names there are `GET /faults`, `GET /con
 refuse: that is how its answers to bad configuration are tried), or `{"patch": {...}}`, which is merged into the
 present one key by key, null taking a key out. The bot is then told to read it again (SIGHUP) if it runs. The change
 lasts until the world is started again.
+
+`POST /faults` also takes `skip`, so many matching requests that pass first, and the kind `kill`, which ends the bot
+with SIGKILL at a request: `when` is `before` (nothing was done yet) or `after` (done, not answered). `GET /requests`
+tells by `carried_out` what a part really did, whatever the caller was told. `POST /bot` takes `keep`: with false a bot
+that dies stays dead.
+
+`PUT /discord/guild` changes the server's rules: `{roles: {name: {permissions, mentionable}}, channels: {name:
+{overwrites: {role or member: {allow, deny}}, missing}}, application: {flags, public}, mfa_level, invited,
+left: [member]}`, permissions by Discord's names; `reset` begins with the first rules. `PUT /github/token` gives the
+bot's token other rights (`{permissions}` or classic `{scopes}`; an empty body the first ones). `POST /host/agent`
+`{environment, online, version}` makes a host's SSM agent silent or another version.
 """
 
 import asyncio
@@ -73,10 +84,13 @@ class Control:
             ("POST", "/github/branch", self._act(lambda body: self._world.github.branch(body))),
             ("POST", "/github/tag", self._act(lambda body: self._world.github.tag(body))),
             ("POST", "/github/fork-pull", self._act(lambda body: self._world.github.fork_pull(body))),
+            ("PUT", "/github/token", self._act(lambda body: self._world.github.token(body))),
             ("POST", "/github/checks", self._act(lambda body: self._world.github.checks(body))),
             ("POST", "/github/outcome", self._act(lambda body: self._world.github.outcome(body))),
             ("POST", "/host/outcome", self._act(lambda body: self._world.aws.outcome(body))),
+            ("POST", "/host/agent", self._act(lambda body: self._world.aws.agent(body))),
             ("POST", "/members/{name}/roles", self._roles),
+            ("PUT", "/discord/guild", self._act(self._guild)),
             ("GET", "/config", self._config),
             ("PUT", "/config", self._act(self._put_config)),
             ("POST", "/bot", self._act(self._bot)),
@@ -160,6 +174,9 @@ class Control:
         wanted = RolesBody.read(await json_body(request))
         return web.json_response(self._world.discord.set_roles(request.match_info["name"], wanted.roles))
 
+    async def _guild(self, body: Answer) -> Answer:
+        return self._world.discord.change_guild(body)
+
     async def _config(self, request: web.Request) -> web.StreamResponse:
         query(request)
         return web.json_response({"toml": self._world.config.text()})
@@ -170,9 +187,10 @@ class Control:
 
     async def _bot(self, body: Answer) -> Answer:
         bot = self._world.bot
-        match BotBody.read(body).action:
+        wanted = BotBody.read(body)
+        match wanted.action:
             case "start":
-                await bot.start()
+                await bot.start(keep=wanted.keep)
             case "stop":
                 await bot.stop()
             case "kill":

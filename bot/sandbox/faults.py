@@ -1,18 +1,27 @@
-"""Faults that a person or a test switches on: what a part of the world does wrong, how often and for how long."""
+"""Faults that a person or a test switches on: what a part of the world does wrong, how often and for how long.
+
+One kind is not the part's own: `kill` ends the bot with SIGKILL at the very moment of a request, `when` it has come in
+and nothing was done yet (`before`), or when it was carried out and the answer is still to be sent (`after`).
+"""
 
 import itertools
 import re
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-Kind = Literal["status", "latency", "refuse", "rate_limit", "lost_reply", "drop_gateway"]
+Kind = Literal["status", "latency", "refuse", "rate_limit", "lost_reply", "drop_gateway", "kill"]
 KINDS: tuple[str, ...] = get_args(Kind)
+When = Literal["before", "after"]
 
 
 @dataclass(slots=True)
 class Fault:
-    """One fault. `match` is searched in `METHOD path` and in the action; `times` and `ends_at` bound its life."""
+    """One fault. `match` is searched in `METHOD path`, with and without the query, and in the action.
+
+    `times` and `ends_at` bound its life; the first `skip` matching requests pass untouched.
+    """
 
     id: int
     part: str
@@ -22,6 +31,8 @@ class Fault:
     seconds: float | None = None
     times: int | None = None
     ends_at: float | None = None
+    when: When = "before"
+    skip: int = 0
     hits: int = field(default=0)
 
     def alive(self) -> bool:
@@ -39,15 +50,18 @@ class Fault:
             "status": self.status,
             "seconds": self.seconds,
             "times": self.times,
+            "when": self.when,
+            "skip": self.skip,
             "hits": self.hits,
             "left_s": left,
         }
 
 
 class Faults:
-    """The faults that are switched on."""
+    """The faults that are switched on. `executioner` is what a `kill` calls: it returns once the bot is dead."""
 
     def __init__(self) -> None:
+        self.executioner: Callable[[], Awaitable[None]] | None = None
         self._faults: dict[int, Fault] = {}
         self._ids = itertools.count(1)
 
@@ -61,6 +75,8 @@ class Faults:
         seconds: float | None = None,
         times: int | None = None,
         for_s: float | None = None,
+        when: When = "before",
+        skip: int = 0,
     ) -> Fault:
         """Switch one on.
 
@@ -74,7 +90,7 @@ class Faults:
         except re.error as error:
             raise ValueError(f"match is not a regular expression: {error}") from error
         ends_at = None if for_s is None else time.monotonic() + for_s
-        fault = Fault(next(self._ids), part, kind, pattern, status, seconds, times, ends_at)
+        fault = Fault(next(self._ids), part, kind, pattern, status, seconds, times, ends_at, when, skip)
         self._faults[fault.id] = fault
         return fault
 
@@ -92,6 +108,14 @@ class Faults:
         """The first live fault of the part that matches one of the names, counted as one hit."""
         for fault in self.active():
             if fault.part == part and fault.kind in kinds and any(fault.match.search(n) for n in names):
+                if fault.skip > 0:
+                    fault.skip -= 1
+                    continue
                 fault.hits += 1
                 return fault
         return None
+
+    async def kill_bot(self) -> None:
+        """End the bot outright; returns once it is dead, so that it can notice nothing of what follows."""
+        if self.executioner is not None:
+            await self.executioner()

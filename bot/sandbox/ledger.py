@@ -13,7 +13,11 @@ EVENTS_KEPT = 5_000
 
 @dataclass(slots=True)
 class Exchange:
-    """One request that a part of the world answered."""
+    """One request to a part of the world.
+
+    `status` is what the caller was told (0: the connection was cut), `carried_out` what the part itself answered
+    (0: a fault kept the request from it).
+    """
 
     n: int
     part: str
@@ -25,6 +29,7 @@ class Exchange:
     ms: float
     bucket: str
     caller: str
+    carried_out: int
 
 
 @dataclass(slots=True, frozen=True)

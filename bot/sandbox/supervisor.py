@@ -101,6 +101,7 @@ class Supervisor:
         self._last_line = ""
         self._reloaded_at = -RELOAD_S
         self._order = asyncio.Lock()
+        self._kept = True
         self.state = State.STOPPED
         self.detail = ""
 
@@ -112,9 +113,13 @@ class Supervisor:
         """State, pid and the last thing worth knowing, as the control API shows them."""
         return {"state": self.state.value, "pid": self.pid, "detail": self.detail}
 
-    async def start(self) -> None:
-        """Have it run from now on; one that already runs is left alone, one that waits is started at once."""
+    async def start(self, *, keep: bool = True) -> None:
+        """Have it run from now on; one that already runs is left alone, one that waits is started at once.
+
+        Without `keep` it is not brought back when it dies.
+        """
         async with self._order:
+            self._kept = keep
             if self.state is State.RUNNING:
                 return
             await self._drop_keeper()
@@ -140,6 +145,14 @@ class Supervisor:
             Rejected: it does not run.
         """
         self._running().kill()
+
+    async def slay(self) -> None:
+        """Kill it outright and return once it is dead; one that does not run is dead already."""
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
     def reload(self) -> None:
         """Tell it to read its configuration again (SIGHUP); one that ends on it is started again at once.
@@ -192,6 +205,9 @@ class Supervisor:
                 return
             if code == EXIT_USAGE:
                 self._set(State.GIVEN_UP, self._last_line or "exit code 64, without a word")
+                return
+            if not self._kept:
+                self._set(State.STOPPED, f"ended with {_words(code)}; it was not to be started again")
                 return
             now = time.monotonic()
             if now - started > STEADY_S:

@@ -19,12 +19,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Caller = Literal["bot", "host", "demo"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-WIRE_FAULTS = ("status", "latency", "refuse", "rate_limit", "lost_reply")
+WIRE_FAULTS = ("status", "latency", "refuse", "rate_limit", "lost_reply", "kill")
 
 ACTION = web.RequestKey("action", str)
 """Set by a handler to name what the request asked for, such as `ssm:SendCommand`."""
 BUCKET = web.RequestKey("bucket", str)
 """Set by a handler to name the rate-limit bucket that counted the request."""
+CARRIED_OUT = web.RequestKey("carried_out", int)
+"""Set where a fault hides the part's own answer: its status. What a fault kept from the part has none."""
 
 
 class Guard:
@@ -75,20 +77,25 @@ def fault_middleware(part: str, faults: Faults, answer: Callable[[Fault], web.St
     @web.middleware
     async def misbehave(request: web.Request, handler: Handler) -> web.StreamResponse:
         name = f"{request.method} {request.path}"
-        fault = faults.hit(part, name, kinds=WIRE_FAULTS)
+        fault = faults.hit(part, name, f"{request.method} {request.path_qs}", kinds=WIRE_FAULTS)
         if fault is None:
             return await handler(request)
+        request[CARRIED_OUT] = 0
         if fault.kind == "refuse":
             cut(request)
             raise ConnectionResetError
         if fault.kind == "latency":
             await asyncio.sleep(fault.seconds or 1.0)
-            return await handler(request)
-        if fault.kind == "lost_reply":
+        elif fault.kind in ("lost_reply", "kill"):
             await request.read()
-            await handler(request)
-            if fault.status is not None:
-                return answer(fault)
+        if carries_out(fault):
+            response = await handler(request)
+            request[CARRIED_OUT] = response.status
+            if fault.kind == "latency":
+                return response
+        if fault.kind == "kill":
+            await faults.kill_bot()
+        if fault.status is None and fault.kind in ("lost_reply", "kill"):
             cut(request)
             raise ConnectionResetError
         return answer(fault)
@@ -96,8 +103,13 @@ def fault_middleware(part: str, faults: Faults, answer: Callable[[Fault], web.St
     return misbehave
 
 
+def carries_out(fault: Fault) -> bool:
+    """Whether the part does what it is asked, whatever the caller is told."""
+    return fault.kind in ("latency", "lost_reply") or (fault.kind == "kill" and fault.when == "after")
+
+
 def ledger_middleware(part: str, ledger: Ledger, caller: Callable[[web.Request], str]) -> Middleware:
-    """Write every exchange down, also the refused and the cut ones (status 0)."""
+    """Write every exchange down, also the refused and the cut ones (status 0); `carried_out` is the part's own word."""
 
     @web.middleware
     async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -121,6 +133,7 @@ def ledger_middleware(part: str, ledger: Ledger, caller: Callable[[web.Request],
                     status=status,
                     ms=round((time.perf_counter() - started) * 1000, 2),
                     bucket=request.get(BUCKET, ""),
+                    carried_out=request.get(CARRIED_OUT, status),
                     caller=caller(request),
                 )
             )

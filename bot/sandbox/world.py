@@ -29,6 +29,7 @@ from bot.sandbox.botconfig import (
     Secrets,
     compose,
     environment,
+    write_environment_file,
 )
 from bot.sandbox.clock import Clock
 from bot.sandbox.discord.part import DiscordPart
@@ -43,17 +44,23 @@ from bot.sandbox.wire import Guard, Rejected
 
 T = TypeVar("T")
 WATCH_S = 0.05
+ENVIRONMENT_FILE = "quarterdeck.env"
+"""In the home, beside the bot's configuration: its secrets, for commands on the host."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the world is started with. `source` is the checkout that the sample repository is seeded from."""
+    """What the world is started with. `source` is the checkout that the sample repository is seeded from.
+
+    `bot_module` is what is run as the bot, by `python -m`.
+    """
 
     home: Path
     source: Path
     speed: float = 1.0
     with_bot: bool = True
     engine: str | None = None
+    bot_module: str = "bot"
 
 
 class World:
@@ -204,13 +211,16 @@ class World:
         self._folder("state")
         self.config.write(compose(self._endpoints(), home=self.options.home))
         secrets = replace(self._secrets, aws_key=self.aws.bot_key)
+        environ = environment(secrets, page_url=self.page_url)
+        write_environment_file(self.options.home / ENVIRONMENT_FILE, environ)
         self._bot = Supervisor(
-            arguments=(sys.executable, "-m", "bot", "run", "--config", str(self.config.path)),
-            environ=environment(secrets, page_url=self.page_url),
+            arguments=(sys.executable, "-m", self.options.bot_module, "run", "--config", str(self.config.path)),
+            environ=environ,
             folder=self.options.source,
             log=self.options.home / "bot.log",
             ledger=self.ledger,
         )
+        self.faults.executioner = self._bot.slay
         self._stack.push_async_callback(self._bot.close)
         if self.options.with_bot:
             await self._bot.start()
@@ -224,6 +234,12 @@ class World:
             instances={name: self.host.instance_id(name) for name in ENVIRONMENTS},
             service_urls={name: self.host.url(name, DEPLOYED) for name in ENVIRONMENTS},
         )
+
+    def command_line(self, command: str) -> str:
+        """How the same is done on the host's command line, with this world's configuration and secrets."""
+        installed = Path(sys.executable).with_name("quarterdeck")
+        program = str(installed) if installed.exists() else f"{sys.executable} -m bot"
+        return f"{program} {command} --config {self.config.path} --env-file {self.options.home / ENVIRONMENT_FILE}"
 
     async def _build(self, order: BuildOrder) -> str:
         """What the runner of GitHub's part calls; runs exist only once everything is open."""
@@ -301,12 +317,12 @@ class World:
             ValueError: `match` is no regular expression.
             Rejected: only Discord has a gateway.
         """
-        if wanted.kind != "drop_gateway":
-            return self.faults.add(**wanted.model_dump())
-        if wanted.part != "discord":
+        once = wanted.kind in ("drop_gateway", "kill") and wanted.times is None and wanted.for_s is None
+        if wanted.kind == "drop_gateway" and wanted.part != "discord":
             raise Rejected("drop_gateway is a fault of the part discord only.")
-        once = wanted.times is None and wanted.for_s is None
         fault = self.faults.add(**wanted.model_dump() | ({"times": 1} if once else {}))
+        if wanted.kind != "drop_gateway":
+            return fault
         dropping = asyncio.create_task(self._keep_dropping(fault), name="drop_gateway")
         self._dropping.add(dropping)
         dropping.add_done_callback(self._dropping.discard)

@@ -16,7 +16,8 @@ import aiohttp
 import bot
 
 START_S, END_S = 60.0, 15.0
-SECRET_HEADER, CALLER_HEADER, OUTCOME_PATH = "X-Quarterdeck-Door", "X-Quarterdeck-Caller", "/quarterdeck/outcome"
+SECRET_HEADER, CALLER_HEADER = "X-Quarterdeck-Door", "X-Quarterdeck-Caller"
+OUTCOME_PATH, AGENT_PATH = "/quarterdeck/outcome", "/quarterdeck/agent"
 
 
 class MotoChild:
@@ -76,9 +77,16 @@ class MotoChild:
 
     async def add_outcome(self, outcome: Mapping[str, Any]) -> None:
         """Hand a lever's outcome on to Run Command."""
+        await self._tell(OUTCOME_PATH, outcome)
+
+    async def set_agent(self, agent: Mapping[str, Any]) -> None:
+        """Hand on how a host's agent is: `instance_id`, `online`, `version`."""
+        await self._tell(AGENT_PATH, agent)
+
+    async def _tell(self, path: str, body: Mapping[str, Any]) -> None:
         async with (
             aiohttp.ClientSession() as session,
-            session.post(f"{self.url}{OUTCOME_PATH}", json=outcome, headers=dict([self.secret_header])) as answer,
+            session.post(f"{self.url}{path}", json=body, headers=dict([self.secret_header])) as answer,
         ):
             answer.raise_for_status()
 

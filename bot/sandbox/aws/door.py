@@ -17,7 +17,17 @@ from aiohttp import web
 
 from bot.sandbox.faults import Fault, Faults
 from bot.sandbox.ledger import Ledger
-from bot.sandbox.wire import ACTION, WIRE_FAULTS, Guard, cut, guard_middleware, ledger_middleware, listen
+from bot.sandbox.wire import (
+    ACTION,
+    CARRIED_OUT,
+    WIRE_FAULTS,
+    Guard,
+    carries_out,
+    cut,
+    guard_middleware,
+    ledger_middleware,
+    listen,
+)
 
 BODY_MAX = 64 * 1024 * 1024
 CREDENTIAL = re.compile(
@@ -99,12 +109,17 @@ class Door:
 
     async def _misbehave(self, request: web.Request, body: bytes, caller: str, fault: Fault) -> web.StreamResponse:
         """What the fault says; as `wire.fault_middleware` does, but the action is known only after reading the body."""
+        request[CARRIED_OUT] = 0
         if fault.kind == "latency":
             await asyncio.sleep(fault.seconds or 1.0)
-            return await self._forward(request, body, caller)
-        if fault.kind == "lost_reply":
-            await self._forward(request, body, caller)
-        if fault.kind == "refuse" or (fault.kind == "lost_reply" and fault.status is None):
+        if carries_out(fault):
+            response = await self._forward(request, body, caller)
+            request[CARRIED_OUT] = response.status
+            if fault.kind == "latency":
+                return response
+        if fault.kind == "kill":
+            await self._faults.kill_bot()
+        if fault.kind == "refuse" or (fault.kind in ("lost_reply", "kill") and fault.status is None):
             cut(request)
             raise ConnectionResetError
         if fault.kind == "rate_limit":

@@ -24,8 +24,8 @@ import moto.ec2.models.instances as ec2_instances
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from bot.sandbox.aws.child import CALLER_HEADER, OUTCOME_PATH
-from bot.sandbox.aws.run_command import Machine, Outcome, RunCommand
+from bot.sandbox.aws.child import AGENT_PATH, CALLER_HEADER, OUTCOME_PATH
+from bot.sandbox.aws.run_command import Agent, Machine, Outcome, RunCommand
 from bot.sandbox.aws.ssm_calls import SsmCalls
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -56,9 +56,13 @@ class Door:
         if not (own and hmac.compare_digest(given, self._secret)):
             start_response("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"Only the sandbox's own door may ask here.\n"]
-        if environ.get("PATH_INFO") == OUTCOME_PATH and environ.get("REQUEST_METHOD") == "POST":
-            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            self._commands.add_outcome(Outcome(**json.loads(body)))
+        path = environ.get("PATH_INFO")
+        if path in (OUTCOME_PATH, AGENT_PATH) and environ.get("REQUEST_METHOD") == "POST":
+            body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+            if path == OUTCOME_PATH:
+                self._commands.add_outcome(Outcome(**body))
+            else:
+                self._commands.set_agent(body.pop("instance_id"), Agent(**body))
             start_response("204 No Content", [])
             return []
         if str(environ.get("PATH_INFO", "")).startswith("/moto-api"):

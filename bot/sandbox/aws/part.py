@@ -16,6 +16,7 @@ from typing import Any
 
 from bot.sandbox.aws.child import MotoChild
 from bot.sandbox.aws.door import Door
+from bot.sandbox.aws.run_command import AGENT_VERSION
 from bot.sandbox.aws.seed import seed_account
 from bot.sandbox.cast import AWS_REGION
 from bot.sandbox.clock import Clock
@@ -27,6 +28,7 @@ from bot.sandbox.ledger import Ledger
 from bot.sandbox.wire import Guard, Rejected
 
 Key = tuple[str, str]
+AGENT_KEYS = {"environment", "online", "version"}
 OUTCOME_KEYS = {"document", "exit_code", "seconds", "times"}
 OUTCOME_TIMES_MAX, OUTCOME_SECONDS_MAX = 1000, 3600
 
@@ -193,6 +195,24 @@ class AwsPart:
         wanted = {"document": document, "exit_code": code, "seconds": seconds / self._clock.speed, "times": times}
         await self._child.add_outcome(wanted)
         return {"document": document, "exit_code": code, "seconds": seconds, "times": times}
+
+    async def agent(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Lever `/host/agent`: the agent of an environment's host is silent, or of another version.
+
+        Raises:
+            Rejected: a key is unknown, or a value is not of its kind.
+        """
+        if unknown := sorted(set(body) - AGENT_KEYS):
+            raise Rejected(f"Unknown key {unknown[0]!r}; known are {', '.join(sorted(AGENT_KEYS))}.")
+        environment, online = body.get("environment"), body.get("online", True)
+        version = body.get("version", AGENT_VERSION)
+        if not isinstance(environment, str) or environment not in self._host.machines:
+            raise Rejected(f"environment must be one of {', '.join(self._host.machines)}.")
+        if not isinstance(online, bool) or not isinstance(version, str):
+            raise Rejected("online must be true or false, and version a text such as 3.3.3050.0.")
+        instance_id = self._host.instance_id(environment)
+        await self._child.set_agent({"instance_id": instance_id, "online": online, "version": version})
+        return {"environment": environment, "online": online, "version": version}
 
     async def roll_out(
         self, *, environment: str, service: str, digest: str, commit: str, operation: str = "seed"

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from bot.sandbox.aws.documents import Script, SsmFault
 
+AGENT_VERSION = "3.3.3050.0"
+"""What a host's agent is at first."""
 STDOUT_MAX, STDERR_MAX, LISTED_MAX = 24_000, 8_000, 2_500
 TRUNCATED = "--output truncated--"
 GRACE_S = 10.0
@@ -116,6 +118,14 @@ class Command:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """The SSM agent of one host, as SSM lists it."""
+
+    online: bool
+    version: str
+
+
 class RunCommand:
     """All commands of the world. `directory` takes their scripts and output, for this user's eyes only."""
 
@@ -124,11 +134,19 @@ class RunCommand:
         self._directory = directory
         self._commands: dict[str, Command] = {}
         self._outcomes: list[Outcome] = []
+        self._agents: dict[str, Agent] = {}
         self._lock = threading.Lock()
         self._closing = False
 
     def has_machine(self, instance_id: str) -> bool:
         return instance_id in self._machines
+
+    def agent(self, instance_id: str) -> Agent:
+        """How the host's agent is listed."""
+        return self._agents.get(instance_id, Agent(online=True, version=AGENT_VERSION))
+
+    def set_agent(self, instance_id: str, agent: Agent) -> None:
+        self._agents[instance_id] = agent
 
     def send(self, order: Order) -> Command:
         """Take a command and begin it on every instance; returns at once."""

@@ -26,7 +26,6 @@ from bot.sandbox.aws.run_command import (
     RunCommand,
 )
 
-AGENT_VERSION = "3.3.3050.0"
 PLUGIN = "aws:runShellScript"
 DOCUMENT_CALLS = ("create_document", "update_document", "delete_document", "update_document_default_version",
                   "modify_document_permission")  # fmt: skip
@@ -140,9 +139,9 @@ class SsmCalls:
         found = [
             {
                 "InstanceId": i,
-                "PingStatus": "Online",
+                "PingStatus": "Online" if self._commands.agent(i).online else "ConnectionLost",
                 "LastPingDateTime": time.time(),
-                "AgentVersion": AGENT_VERSION,
+                "AgentVersion": self._commands.agent(i).version,
                 "IsLatestVersion": True,
                 "PlatformType": "Linux",
                 "PlatformName": "Amazon Linux",

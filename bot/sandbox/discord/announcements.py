@@ -77,5 +77,15 @@ class Announcements:
         shown = {"id": str(user), "name": self._guild.name_of(user), "roles": list(self._guild.role_names(user))}
         self._ledger.publish("member.updated", shown)
 
+    def guild(self, rules: Json) -> None:
+        """The server's settings, roles or channels changed; whoever asks for GUILDS hears of each as it now is."""
+        self._gateway.dispatch("GUILD_UPDATE", self._guild.described(), intent=GUILDS)
+        for role in self._guild.roles():
+            about = {"guild_id": str(GUILD_ID), "role": role}
+            self._gateway.dispatch("GUILD_ROLE_UPDATE", about, intent=GUILDS)
+        for channel in self._guild.channels():
+            self._gateway.dispatch("CHANNEL_UPDATE", channel, intent=GUILDS)
+        self._ledger.publish("guild.updated", rules)
+
     def commands_synced(self, scope: str, count: int) -> None:
         self._ledger.publish("commands.synced", {"scope": scope, "count": count})

@@ -42,6 +42,12 @@ class Gateway:
         self._sockets: set[Socket] = set()
         self.url = ""
         """`ws://127.0.0.1:PORT/gateway`, known once the port is open."""
+        self._presence = ""
+
+    @property
+    def presence(self) -> str:
+        """The words of the bot's activity, as the member list shows them; empty while no session is connected."""
+        return self._presence if self.connected() else ""
 
     def connected(self) -> bool:
         """Whether a session has a live socket."""
@@ -135,12 +141,22 @@ class Gateway:
                 self._resume(socket, object_of(taken))
             case 3 | 4 | 8 | 31 if socket.session is None:
                 raise Closed(4003, "Not authenticated.")
-            case 3 | 4 | 31:
+            case 3:
+                self._show(object_of(taken))
+            case 4 | 31:
                 object_of(taken)
             case 8:
                 self._chunk(socket.session, object_of(taken))
             case _:
                 raise Closed(4001, "Unknown opcode.")
+
+    def _show(self, presence: Json) -> None:
+        """Opcode 3, and a part of opcode 2: a custom activity (type 4) carries its words in `state`."""
+        activities = presence.get("activities")
+        first = activities[0] if isinstance(activities, list) and activities else {}
+        words = first.get("state") or first.get("name") if isinstance(first, dict) else ""
+        self._presence = str(words or "")[:128]
+        self._ledger.publish("presence.updated", {"presence": self._presence})
 
     def _heartbeat(self, socket: Socket, seq: object) -> None:
         """Acknowledge; what the client has seen needs not be kept."""
@@ -160,6 +176,8 @@ class Gateway:
         session = Session(secrets.token_hex(16), intents, shard_of(data.get("shard")))
         self._sessions[session.id] = session
         self._forget_old()
+        presence = data.get("presence")
+        self._show(presence if isinstance(presence, dict) else {})
         self._attach(session, socket)
         self._deliver(session, "READY", dumps(self._ready(session)))
         if intents & GUILDS and session.holds_guild:

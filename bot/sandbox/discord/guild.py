@@ -1,6 +1,7 @@
 """The one server of this Discord: its roles, members, channels and threads, and the form in which the API shows them.
 
-Who they are stands in the cast; members' roles can change, threads come and go, and both are kept in the store.
+Who they are stands in the cast; members' roles can change, threads come and go, and both are kept in the store. What
+each may do follows from the rules.
 """
 
 from collections.abc import Iterator
@@ -10,17 +11,13 @@ from typing import Any
 
 from bot.sandbox import cast
 from bot.sandbox.discord.errors import DiscordError, Known
+from bot.sandbox.discord.rules import ALL, BIT, EVERYONE, Rules
 from bot.sandbox.discord.snowflakes import made_at_s
 from bot.sandbox.discord.store import Store
 
 Json = dict[str, Any]
 
-ADMINISTRATOR = 1 << 3
-PIN_MESSAGES = 1 << 51
-ALL = (1 << 53) - 1
-# Reactions, view, send, embed links, attach, history, outside emoji, commands, public threads, send in threads.
-EVERYBODY = sum(1 << bit for bit in (6, 10, 11, 14, 15, 16, 18, 26, 31, 35, 38))
-BOTS_OWN = EVERYBODY | PIN_MESSAGES
+ADMINISTRATOR = BIT["ADMINISTRATOR"]
 
 TEXT, PUBLIC_THREAD = 0, 11
 COLOURS = {"owner": 0xE67E22, "sre": 0x2ECC71, "dev": 0x3498DB}
@@ -62,35 +59,9 @@ def _user(number: int, name: str, *, bot: bool = False) -> Json:
     }
 
 
-@cache
-def roles() -> tuple[Json, ...]:
-    """Every role, `@everyone` first."""
-    named = [
-        _role(number, name, ALL if name == "owner" else EVERYBODY, position=len(cast.ROLES) - place + 1)
-        for place, (name, number) in enumerate(cast.ROLES.items())
-    ]
-    managed = _role(cast.BOT_ROLE_ID, cast.BOT_NAME, BOTS_OWN, position=len(cast.ROLES) + 1)
-    managed |= {"managed": True, "mentionable": False, "tags": {"bot_id": str(BOT_ID)}}
-    return (_role(cast.GUILD_ID, "@everyone", EVERYBODY, position=0), *named, managed)
-
-
-def _role(number: int, name: str, permissions: int, *, position: int) -> Json:
-    colour = COLOURS.get(name, 0)
-    return {
-        "id": str(number),
-        "name": name,
-        "description": None,
-        "permissions": str(permissions),
-        "position": position,
-        "color": colour,
-        "colors": {"primary_color": colour, "secondary_color": None, "tertiary_color": None},
-        "hoist": name in cast.ROLES,
-        "managed": False,
-        "mentionable": position > 0,
-        "icon": None,
-        "unicode_emoji": None,
-        "flags": 0,
-    }
+def role_numbers() -> dict[str, int]:
+    """Every role's id by its name, `@everyone` first."""
+    return {EVERYONE: cast.GUILD_ID, **cast.ROLES, cast.BOT_NAME: cast.BOT_ROLE_ID}
 
 
 class Guild:
@@ -98,6 +69,7 @@ class Guild:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.rules = Rules(store)
         self.people = {person.id: person for person in cast.PEOPLE}
         self._users = {person.id: _user(person.id, person.name) for person in cast.PEOPLE}
         self._ids = {person.name: person.id for person in cast.PEOPLE}
@@ -109,10 +81,11 @@ class Guild:
     # -- members ------------------------------------------------------------------------------------------------------
 
     def person(self, name: str) -> int | None:
-        """A member's id by name or by id."""
-        if name in self._ids:
-            return self._ids[name]
-        return int(name) if name.isascii() and name.isdigit() and int(name[:20]) in self.people else None
+        """A member's id by name or by id; None: there is no such member, or it has left."""
+        number = self._ids.get(name)
+        if number is None and name.isascii() and name.isdigit():
+            number = int(name[:20])
+        return number if number in self.people and self.people[number].name not in self.rules.left else None
 
     def name_of(self, user: int) -> str:
         return cast.BOT_NAME if user == BOT_ID else self.people[user].name
@@ -130,12 +103,54 @@ class Guild:
     def role_ids(self, user: int) -> list[int]:
         return [cast.BOT_ROLE_ID] if user == BOT_ID else [cast.ROLES[name] for name in self._roles[user]]
 
-    def permissions(self, user: int) -> int:
-        """What the member may do, in every channel: this server has no overwrites."""
-        if user == BOT_ID:
-            return BOTS_OWN
-        owner = user == cast.PEOPLE[0].id or "owner" in self._roles[user]
-        return ALL if owner else EVERYBODY
+    def permissions(self, user: int, place: int | None = None) -> int:
+        """What the member may do in a channel or a thread, or else in the server as a whole."""
+        if user == cast.PEOPLE[0].id:
+            return ALL
+        held = (cast.BOT_NAME,) if user == BOT_ID else self._roles[user]
+        if place is None:
+            return self.rules.held(held)
+        return self.rules.held_in(self.channel_name(place), held, member=self.name_of(user))
+
+    def may(self, place: int, permission: str) -> bool:
+        """Whether the bot has the permission in that place."""
+        return bool(self.permissions(BOT_ID, place) & BIT[permission])
+
+    def require(self, place: int, *needed: str) -> None:
+        """The bot must be allowed to do this in that place.
+
+        Raises:
+            DiscordError: 50001 Missing Access where it does not even see the channel, else 50013 Missing Permissions.
+        """
+        if not self.may(place, "VIEW_CHANNEL"):
+            raise DiscordError(Known.MISSING_ACCESS)
+        if not all(self.may(place, name) for name in needed):
+            raise DiscordError(Known.MISSING_PERMISSIONS)
+
+    def roles(self) -> list[Json]:
+        """Every role as the API shows it, `@everyone` first."""
+        return [self._role(name, number) for name, number in role_numbers().items()]
+
+    def _role(self, name: str, number: int) -> Json:
+        colour = COLOURS.get(name, 0)
+        managed = number == cast.BOT_ROLE_ID
+        ranks = (EVERYONE, *reversed(cast.ROLES), cast.BOT_NAME)
+        return {
+            "id": str(number),
+            "name": name,
+            "description": None,
+            "permissions": str(self.rules.role_permissions(name)),
+            "position": ranks.index(name),
+            "color": colour,
+            "colors": {"primary_color": colour, "secondary_color": None, "tertiary_color": None},
+            "hoist": name in cast.ROLES,
+            "managed": managed,
+            "mentionable": self.rules.mentionable(name),
+            "icon": None,
+            "unicode_emoji": None,
+            "flags": 0,
+            **({"tags": {"bot_id": str(BOT_ID)}} if managed else {}),
+        }
 
     def member(self, user: int) -> Json:
         """The member as REST and the gateway show one.
@@ -143,7 +158,7 @@ class Guild:
         Raises:
             DiscordError: 10007 Unknown Member.
         """
-        if user != BOT_ID and user not in self.people:
+        if user != BOT_ID and (user not in self.people or self.people[user].name in self.rules.left):
             raise DiscordError(Known.UNKNOWN_MEMBER)
         return {
             "user": self.user(user),
@@ -161,12 +176,13 @@ class Guild:
             "communication_disabled_until": None,
         }
 
-    def acting(self, user: int) -> Json:
-        """The member as an interaction shows one: with permissions."""
-        return self.member(user) | {"permissions": str(self.permissions(user))}
+    def acting(self, user: int, place: int | None = None) -> Json:
+        """The member as an interaction shows one: with the permissions in the place where it acts."""
+        return self.member(user) | {"permissions": str(self.permissions(user, place))}
 
     def members(self) -> list[Json]:
-        return [self.member(user) for user in (*sorted(self.people), BOT_ID)]
+        here = [number for number, person in sorted(self.people.items()) if person.name not in self.rules.left]
+        return [self.member(user) for user in (*here, BOT_ID)]
 
     # -- places: channels and threads ---------------------------------------------------------------------------------
 
@@ -179,7 +195,11 @@ class Guild:
         return int(name) if self.is_place(int(name)) else None
 
     def is_place(self, place: int) -> bool:
-        return place in cast.CHANNELS.values() or place in self._store.threads
+        return place in self._channels() or place in self._store.threads
+
+    def _channels(self) -> list[int]:
+        """The channels that nobody has deleted."""
+        return [number for name, number in cast.CHANNELS.items() if not self.rules.missing(name)]
 
     def thread(self, place: int) -> Json | None:
         return self._store.threads.get(place)
@@ -207,13 +227,28 @@ class Guild:
         thread = self.thread(place)
         if thread is not None:
             return thread
-        if place not in cast.CHANNELS.values():
+        if place not in self._channels():
             raise DiscordError(Known.UNKNOWN_CHANNEL)
         newest = self._store.newest_in(place)
-        return _channel(place) | {"last_message_id": None if newest is None else str(newest)}
+        return _channel(place) | {
+            "permission_overwrites": self._overwrites(place),
+            "last_message_id": None if newest is None else str(newest),
+        }
+
+    def _overwrites(self, channel: int) -> list[Json]:
+        numbers = role_numbers()
+        return [
+            {
+                "id": str(numbers.get(name) or self._ids[name]),
+                "type": 0 if name in numbers else 1,
+                "allow": str(allow),
+                "deny": str(deny),
+            }
+            for name, allow, deny in self.rules.overwrites(self.channel_name(channel))
+        ]
 
     def channels(self) -> Iterator[Json]:
-        return (self.channel(number) for number in cast.CHANNELS.values())
+        return (self.channel(number) for number in self._channels())
 
     # -- the whole ----------------------------------------------------------------------------------------------------
 
@@ -221,7 +256,8 @@ class Guild:
         """The server as `GET /guilds/{id}` shows it."""
         return {
             **_constant_guild(),
-            "roles": list(roles()),
+            "mfa_level": self.rules.mfa_level,
+            "roles": self.roles(),
             "approximate_member_count": len(self.people) + 1,
             "approximate_presence_count": len(self.people) + 1,
         }
@@ -230,7 +266,8 @@ class Guild:
         """The server as GUILD_CREATE shows it; without the members' intent only the bot is among them."""
         return {
             **_constant_guild(),
-            "roles": list(roles()),
+            "mfa_level": self.rules.mfa_level,
+            "roles": self.roles(),
             "joined_at": stamp(made_at_s(cast.GUILD_ID)),
             "large": False,
             "unavailable": False,
@@ -256,7 +293,6 @@ def _channel(number: int) -> Json:
         "name": name,
         "topic": TOPICS.get(name),
         "position": list(cast.CHANNELS).index(name),
-        "permission_overwrites": [],
         "parent_id": None,
         "nsfw": False,
         "rate_limit_per_user": 0,
@@ -286,7 +322,6 @@ def _constant_guild() -> Json:
         "widget_enabled": False,
         "verification_level": 1,
         "default_message_notifications": 1,
-        "mfa_level": 1,
         "explicit_content_filter": 2,
         "max_members": 500_000,
         "max_stage_video_channel_users": 50,

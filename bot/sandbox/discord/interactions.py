@@ -188,6 +188,7 @@ class Interactions:
         return found
 
     def _payload(self, interaction: Interaction, act: Act) -> Json:
+        member = self._guild.acting(act.user, act.place)
         payload: Json = {
             "version": 1,
             "type": int(act.type),
@@ -199,9 +200,9 @@ class Interactions:
             "guild_locale": "en-US",
             "locale": "en-US",
             "channel_id": str(act.place),
-            "channel": self._guild.channel(act.place) | {"permissions": str(self._guild.permissions(act.user))},
-            "member": self._guild.acting(act.user),
-            "app_permissions": str(self._guild.permissions(BOT_ID)),
+            "channel": self._guild.channel(act.place) | {"permissions": member["permissions"]},
+            "member": member,
+            "app_permissions": str(self._guild.permissions(BOT_ID, act.place)),
             "entitlements": [],
             "entitlement_sku_ids": [],
             "authorizing_integration_owners": OWNERS,

@@ -75,12 +75,20 @@ def read(form: Form, body: Json, *, default: Allowed) -> Allowed:
     )
 
 
-def find(text: str, allowed: Allowed, guild: Guild) -> Pings:
-    """Who is pinged by a text: never everyone, since the bot lacks the permission for that."""
+def find(text: str, allowed: Allowed, guild: Guild, *, place: int) -> Pings:
+    """Who is pinged by a text: never everyone, which no text of this bot asks for.
+
+    A role is pinged when it may be mentioned by everybody, or when the bot may mention everyone in that place.
+    """
     if "@" not in text:
         return Pings()
     users = [int(found) for found in dict.fromkeys(USER.findall(text)) if int(found) in guild.people]
-    roles = [int(found) for found in dict.fromkeys(ROLE.findall(text)) if int(found) in cast.ROLES.values()]
+    names = {number: name for name, number in cast.ROLES.items()}
+    roles = [
+        number
+        for number in dict.fromkeys(int(found) for found in ROLE.findall(text))
+        if number in names and (guild.rules.mentionable(names[number]) or guild.may(place, "MENTION_EVERYONE"))
+    ]
     return Pings(
         tuple(user for user in users if allowed.users is None or user in allowed.users),
         tuple(role for role in roles if allowed.roles is None or role in allowed.roles),

@@ -25,6 +25,7 @@ NONCE_LIMIT = 25
 SUPPRESS_EMBEDS, HAS_THREAD, EPHEMERAL, LOADING, SUPPRESS_NOTIFICATIONS = 1 << 2, 1 << 5, 1 << 6, 1 << 7, 1 << 12
 SETTABLE = SUPPRESS_EMBEDS | SUPPRESS_NOTIFICATIONS | components.V2_FLAG
 NONCES_KEPT = 10_000
+PINNED = 6
 ITEM = ("url", "proxy_url", "width", "height", "content_type", "size", "filename")
 
 
@@ -172,6 +173,14 @@ class Messages:
         self._store.put(message)
         self._listener.message_updated(message)
 
+    def tell_of_pin(self, pinned: Message) -> None:
+        """The system message that stands in the channel after a pin (type 6; resources/message, "Message Types")."""
+        notice = self._new(pinned.channel, Draft(), None)
+        place = {"channel_id": str(pinned.channel), "guild_id": self._guild.channel(pinned.channel)["guild_id"]}
+        notice.payload |= {"type": PINNED, "message_reference": {"type": 0, "message_id": str(pinned.id), **place}}
+        self._store.put(notice)
+        self._listener.message_created(notice)
+
     def delete(self, message: Message) -> None:
         self._store.remove(message)
         self._media.forget(message.channel, message.payload["attachments"])
@@ -262,7 +271,7 @@ class Messages:
         if files.new or files.dropped:
             draft.changes["attachments"] = files.kept + files.new
             draft.dropped = files.dropped
-        self._name(draft, allowed, base)
+        self._name(draft, allowed, base, place=place)
         return draft
 
     def _files(
@@ -285,13 +294,13 @@ class Messages:
         kept = [one for one in old if keep_all or int(one["id"]) in about]
         return _Files(form, kept, [one for one in old if one not in kept], new)
 
-    def _name(self, draft: Draft, allowed: mentions.Allowed, base: Message | None) -> None:
+    def _name(self, draft: Draft, allowed: mentions.Allowed, base: Message | None, *, place: int) -> None:
         """Find the pings, and name them in the message as the API does."""
         if not {"content", "components"} & set(draft.changes):
             return
         now = (base.payload if base else {}) | draft.changes
         text = "\n".join((now.get("content", ""), *components.texts(now.get("components", []))))
-        draft.pings = mentions.find(text, allowed, self._guild)
+        draft.pings = mentions.find(text, allowed, self._guild, place=place)
         draft.changes["mentions"] = [self._guild.user(user) for user in draft.pings.users]
         draft.changes["mention_roles"] = [str(role) for role in draft.pings.roles]
         draft.changes["mention_everyone"] = draft.pings.everyone

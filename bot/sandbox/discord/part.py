@@ -179,6 +179,16 @@ class DiscordPart:
         self._told.member(user)
         return {"id": str(user), "name": self._server.name_of(user), "roles": list(self._server.role_names(user))}
 
+    def change_guild(self, body: Json) -> Json:
+        """`PUT /discord/guild`: roles, channels' overwrites, switches and who has left; the rules that follow.
+
+        Raises:
+            Rejected: the body names what does not exist.
+        """
+        rules = self._server.rules.change(body)
+        self._told.guild(rules)
+        return rules
+
     async def drop_gateway(self) -> None:
         """Cut every gateway socket without a word; the sessions can be resumed."""
         self._gateway.drop()
@@ -232,7 +242,9 @@ class DiscordPart:
 
     def guild_state(self) -> Json:
         """The server, its channels, members and commands, for `GET /state`."""
-        return self._views.guild()
+        state = self._views.guild()
+        state["guild"]["bot"]["presence"] = self._gateway.presence
+        return state
 
 
 def _caller(request: web.Request) -> str:

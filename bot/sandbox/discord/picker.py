@@ -12,7 +12,7 @@ from bot.sandbox import cast
 from bot.sandbox.discord import commands
 from bot.sandbox.discord.commands import Commands
 from bot.sandbox.discord.components import SELECTS, Kind
-from bot.sandbox.discord.guild import ADMINISTRATOR, BOT_ID, Guild, roles
+from bot.sandbox.discord.guild import ADMINISTRATOR, BOT_ID, Guild
 from bot.sandbox.discord.media import FILE_LIMIT, Media, Upload
 from bot.sandbox.discord.messages import Messages
 from bot.sandbox.discord.snowflakes import parsed
@@ -196,7 +196,7 @@ class Picker:
         return resolved.add("users", number, self._guild.user(number))
 
     def _role(self, name: str, resolved: Resolved) -> str:
-        for role in roles():
+        for role in self._guild.roles():
             if name.removeprefix("@") == role["name"] or name == role["id"]:
                 return resolved.add("roles", role["id"], role)
         raise Rejected(f"There is no role {name[:100]!r}.")
@@ -210,7 +210,7 @@ class Picker:
             raise Rejected(f"{name[:100]!r} is a channel of a type that may not be chosen here.")
         keys = ("id", "name", "type", "parent_id", "thread_metadata", "last_message_id", "flags", "guild_id")
         shown = {key: channel[key] for key in keys if key in channel}
-        return resolved.add("channels", number, shown | {"permissions": str(self._guild.permissions(BOT_ID))})
+        return resolved.add("channels", number, shown | {"permissions": str(self._guild.permissions(BOT_ID, number))})
 
     def file(self, value: object, resolved: Resolved, place: Place) -> str:
         """A file that a member gives: `{filename, base64}`.

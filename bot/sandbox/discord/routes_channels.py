@@ -58,6 +58,7 @@ class ChannelRoutes:
         place = number(request, "channel")
         if not self._guild.is_place(place):
             raise DiscordError(Known.UNKNOWN_CHANNEL)
+        self._guild.require(place)
         return place
 
     def _own(self, request: web.Request) -> Message:
@@ -79,6 +80,8 @@ class ChannelRoutes:
         """Newest first. `after` gives the page that follows that id, `around` both sides of one."""
         place = self._place(request)
         limit = asked(request, "limit", least=1, most=PAGE_LIMIT, default=50)
+        if not self._guild.may(place, "READ_MESSAGE_HISTORY"):
+            return reply([])
         marks = {name: asked(request, name, least=0, most=LARGEST, default=0) for name in ("before", "after", "around")}
         if marks["around"]:
             half = limit // 2
@@ -97,6 +100,11 @@ class ChannelRoutes:
     async def post(self, request: web.Request) -> web.StreamResponse:
         place = self._place(request)
         body, uploads = await read_body(request)
+        self._guild.require(place, "SEND_MESSAGES" if self._guild.thread(place) is None else "SEND_MESSAGES_IN_THREADS")
+        if body.get("embeds"):
+            self._guild.require(place, "EMBED_LINKS")
+        if uploads:
+            self._guild.require(place, "ATTACH_FILES")
         self._threads.wake(place)
         message = self._messages.post(place, body, uploads)
         self._threads.count(place)
@@ -128,6 +136,7 @@ class ChannelRoutes:
         return reply([self._messages.shown(one) for one in self._store.pinned(self._place(request))])
 
     async def pin(self, request: web.Request) -> web.StreamResponse:
+        """The route of 2025 and, by the same handler, the older one (resources/message, "Pin Message")."""
         return self._set_pin(request, pinned=True)
 
     async def unpin(self, request: web.Request) -> web.StreamResponse:
@@ -135,10 +144,13 @@ class ChannelRoutes:
 
     def _set_pin(self, request: web.Request, *, pinned: bool) -> web.StreamResponse:
         message = self._messages.find(self._place(request), number(request, "message"))
+        self._guild.require(message.channel, "PIN_MESSAGES")
         self._threads.refuse_archived(message.channel)
         if pinned and len(self._store.pinned(message.channel)) >= PINS_LIMIT:
             raise DiscordError(Known.TOO_MANY_PINS)
         if pinned != (message.pinned_at is not None):
             self._messages.pin(message, pinned=pinned)
             self._told.pins(message.channel, stamp(time.time()))
+            if pinned:
+                self._messages.tell_of_pin(message)
         return no_content()

@@ -7,7 +7,7 @@ from aiohttp import web
 from bot.sandbox import cast
 from bot.sandbox.discord.errors import DiscordError, Known, reply
 from bot.sandbox.discord.gateway import Gateway
-from bot.sandbox.discord.guild import BOT_ID, BOTS_OWN, Guild, bot_user, roles
+from bot.sandbox.discord.guild import BOT_ID, Guild, bot_user
 from bot.sandbox.discord.limits import Limits
 from bot.sandbox.discord.rest import Route, asked, number
 
@@ -49,9 +49,11 @@ class GuildRoutes:
         return reply(bot_user() | more)
 
     async def my_guilds(self, request: web.Request) -> web.StreamResponse:
+        if not self._guild.rules.invited:
+            return reply([])
         guild = self._guild.described()
         shown = {key: guild[key] for key in ("id", "name", "icon", "banner", "features")}
-        return reply([shown | {"owner": False, "permissions": str(BOTS_OWN)}])
+        return reply([shown | {"owner": False, "permissions": str(self._guild.permissions(BOT_ID))}])
 
     async def user(self, request: web.Request) -> web.StreamResponse:
         user = number(request, "user")
@@ -60,7 +62,7 @@ class GuildRoutes:
         return reply(self._guild.user(user))
 
     async def application(self, request: web.Request) -> web.StreamResponse:
-        owner = self._guild.user(cast.PEOPLE[0].id)
+        owner, portal = self._guild.user(cast.PEOPLE[0].id), self._guild.rules.application
         return reply(
             {
                 "id": str(BOT_ID),
@@ -71,12 +73,12 @@ class GuildRoutes:
                 "description": "",
                 "summary": "",
                 "bot": bot_user(),
-                "bot_public": False,
+                "bot_public": portal["public"],
                 "bot_require_code_grant": False,
                 "verify_key": "0" * 64,
                 "owner": owner,
-                "flags": 0,
-                "flags_new": "0",
+                "flags": portal["flags"],
+                "flags_new": str(portal["flags"]),
                 "redirect_uris": [],
                 "approximate_guild_count": 1,
                 "approximate_user_install_count": 0,
@@ -97,8 +99,8 @@ class GuildRoutes:
     # -- the server ---------------------------------------------------------------------------------------------------
 
     def _check(self, request: web.Request) -> None:
-        """There is one server; the bot is in no other."""
-        if number(request, "guild") != cast.GUILD_ID:
+        """There is one server; the bot is in no other, and perhaps not even in this one."""
+        if number(request, "guild") != cast.GUILD_ID or not self._guild.rules.invited:
             raise DiscordError(Known.UNKNOWN_GUILD)
 
     async def guild(self, request: web.Request) -> web.StreamResponse:
@@ -107,11 +109,11 @@ class GuildRoutes:
 
     async def roles(self, request: web.Request) -> web.StreamResponse:
         self._check(request)
-        return reply(list(roles()))
+        return reply(self._guild.roles())
 
     async def role(self, request: web.Request) -> web.StreamResponse:
         self._check(request)
-        for role in roles():
+        for role in self._guild.roles():
             if role["id"] == str(number(request, "role")):
                 return reply(role)
         raise DiscordError(Known.UNKNOWN_ROLE)

@@ -51,12 +51,16 @@ class ThreadRoutes:
 
     async def from_message(self, request: web.Request) -> web.StreamResponse:
         body, _ = await read_body(request)
-        message = self._messages.find(self._channel(request), number(request, "message"))
+        place = self._channel(request)
+        self._guild.require(place, "CREATE_PUBLIC_THREADS")
+        message = self._messages.find(place, number(request, "message"))
         return reply(self._threads.from_message(message, body), status=201)
 
     async def alone(self, request: web.Request) -> web.StreamResponse:
         body, _ = await read_body(request)
-        return reply(self._threads.alone(self._channel(request), body), status=201)
+        place = self._channel(request)
+        self._guild.require(place, "CREATE_PUBLIC_THREADS")
+        return reply(self._threads.alone(place, body), status=201)
 
     async def change(self, request: web.Request) -> web.StreamResponse:
         """The bot may change threads that it started, and no channel."""

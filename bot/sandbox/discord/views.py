@@ -11,7 +11,7 @@ from bot.sandbox import cast
 from bot.sandbox.discord import components, embeds, modals
 from bot.sandbox.discord.commands import Commands, leaves
 from bot.sandbox.discord.components import SELECTS, Kind
-from bot.sandbox.discord.guild import Guild, roles
+from bot.sandbox.discord.guild import Guild
 from bot.sandbox.discord.interactions import Callback, Interaction
 from bot.sandbox.discord.messages import LOADING, Messages
 from bot.sandbox.discord.picker import Picker
@@ -87,7 +87,7 @@ class Views:
             "guild": {
                 "id": str(cast.GUILD_ID),
                 "name": cast.GUILD_NAME,
-                "roles": [{"id": one["id"], "name": one["name"], "color": one["color"]} for one in roles()],
+                "roles": [{"id": one["id"], "name": one["name"], "color": one["color"]} for one in self._guild.roles()],
                 "bot": {"id": str(cast.APPLICATION_ID), "name": cast.BOT_NAME},
             },
             "channels": [

@@ -27,6 +27,7 @@ from bot.sandbox.github.runs import Run
 from bot.sandbox.github.seed import seed
 from bot.sandbox.github.shapes import Shapes
 from bot.sandbox.github.site import Site
+from bot.sandbox.github.token import Token
 from bot.sandbox.ledger import Ledger
 from bot.sandbox.wire import (
     ACTION,
@@ -64,6 +65,7 @@ class GithubPart:
         self._guard = guard
         self._home = home
         self._token = token
+        self._rights = Token()
         self._source = source
         self._build = build
         self.meter = RateMeter(clock)
@@ -181,7 +183,7 @@ class GithubPart:
         response = self._refusal(request) or with_etag(request, await _translated(request, handler))
         if response.status != 304 and route != "rate_limit:get":
             self.meter.count()
-        response.headers.update(self.meter.headers())
+        response.headers.update(self.meter.headers() | self._rights.headers())
         response.headers["X-GitHub-Api-Version-Selected"] = request.headers.get("X-GitHub-Api-Version", VERSIONS[0])
         response.headers["X-GitHub-Media-Type"] = "github.v3; format=json"
         return response
@@ -197,7 +199,7 @@ class GithubPart:
             return answer(400, f"Unsupported X-GitHub-Api-Version; supported are {', '.join(VERSIONS)}.")
         if self.meter.exhausted():
             return answer(403, "API rate limit exceeded for user ID 1.")
-        return None if names_repository(request) else answer(404, "Not Found")
+        return self._rights.refusal(request) if names_repository(request) else answer(404, "Not Found")
 
     # ---- levers ----------------------------------------------------------------------------------------------
 
@@ -225,6 +227,10 @@ class GithubPart:
     async def tag(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A tag pointed at any commit: `{name, sha}`."""
         return await self._lever().tag(body)
+
+    async def token(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What the bot's token may do: `{permissions}` of a fine-grained one or `{scopes}` of a classic one."""
+        return self._rights.change(body)
 
     async def fork_pull(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A pull request from a fork: `{branch, files, message, author, title}`."""

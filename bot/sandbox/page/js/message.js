@@ -14,6 +14,7 @@ import { clockTime } from "./time.js";
 
 const GROUP_MS = 7 * 60 * 1000;
 const LOADING = 128;
+const PIN_NOTICE = 6;
 
 /** @param {Message} message @returns {string} */
 export const authorOf = (message) =>
@@ -62,6 +63,7 @@ export function drawMessage(message, before, stage) {
             el("span", { class: "author" }, author),
             isBot(message) ? el("span", { class: "badge" }, "APP") : null,
             stamp(message),
+            message.raw?.pinned ? el("span", { class: "pin" }, "pinned") : null,
           ),
       ...content(message, stage),
     ),
@@ -106,6 +108,7 @@ function content(message, stage) {
     ];
   const content = raw?.content ?? message.content;
   return [
+    raw?.type === PIN_NOTICE ? el("div", { class: "text" }, "pinned a message to this channel.") : null,
     content ? el("div", { class: "text" }, markdown(content, stage.names), edited(message)) : null,
     ...(raw?.embeds ?? message.embeds ?? []).map((/** @type {import("./types.js").Raw} */ one) =>
       embed(one, message, stage),

@@ -1,8 +1,9 @@
 """Who may do what, and who must agree: pure decisions from rows. Every door asks here, and only here is decided.
 
 Two kinds of rules: *rows*, which the configuration may replace (who may ask for a deploy, who must approve it), and
-three that hold everywhere: everybody may ask about themselves; whoever changes something must be a person that the
-configuration names, because votes count persons; approving, denying and cancelling follow the operation's own row.
+four that hold everywhere: everybody may ask about themselves; whoever changes something must be a person that the
+configuration names, because votes count persons; approving, denying, cancelling, closing and resuming follow the
+operation's own row; and whoever has voted may take the own vote back.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,27 +18,49 @@ class Action(StrEnum):
     ROLLBACK = "rollback:run"
     OPERATION_APPROVE = "operation:approve"
     OPERATION_CANCEL = "operation:cancel"
+    OPERATION_CLOSE = "operation:close"
     OPERATION_DENY = "operation:deny"
+    OPERATION_RESUME = "operation:resume"
     OPERATION_VIEW = "operation:view"
+    OPERATION_WITHDRAW = "operation:withdraw"
+    RELOAD = "reload:run"
+    AUDIT_VIEW = "audit:view"
     STATUS_VIEW = "status:view"
     SELF_VIEW = "self:view"
 
 
-CONFIGURABLE = frozenset({Action.DEPLOY, Action.ROLLBACK, Action.OPERATION_VIEW, Action.STATUS_VIEW})
+class Door(StrEnum):
+    """Where a wish came in. Every door is decided by the same rules; the record says which one it was."""
+
+    DISCORD = "discord"
+    COMMAND_LINE = "command line"
+    SCHEDULE = "schedule"
+
+
+CONFIGURABLE = frozenset(
+    {Action.DEPLOY, Action.ROLLBACK, Action.RELOAD, Action.OPERATION_VIEW, Action.STATUS_VIEW, Action.AUDIT_VIEW}
+)
 """The actions for which rows are read; the others follow from these."""
-RUNS = frozenset({Action.DEPLOY, Action.ROLLBACK})
+RUNS = frozenset({Action.DEPLOY, Action.ROLLBACK, Action.RELOAD})
 """The actions that start an operation, and that only a known person may ask for."""
 ANYBODY = "*"
+CONTROL = "control"
+"""The environment of the bot itself, its policy and its people: built in, rows may name it, no target of deploys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks: the person of the configuration (or an unknown account) and the roles by their configured names."""
+    """Who asks: the person of the configuration (or an unknown account) and the roles by their configured names.
+
+    `confirmed` is false where Discord could not be asked: then the roles are the duties of the people table.
+    """
 
     name: str
     discord_id: int | None
     roles: frozenset[str]
     known: bool = True
+    door: Door = Door.DISCORD
+    confirmed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +124,10 @@ def seeded_rows() -> tuple[PolicyRow, ...]:
         PolicyRow(Action.DEPLOY, "prod", requesters=both, approvers=("sre",), quorum=1),
         PolicyRow(Action.ROLLBACK, "dev", requesters=both),
         PolicyRow(Action.ROLLBACK, "prod", requesters=both, approvers=("sre",), quorum=1, verified_alone=True),
+        PolicyRow(Action.RELOAD, CONTROL, requesters=("owner", "sre"), approvers=("owner", "sre"), quorum=2),
         PolicyRow(Action.OPERATION_VIEW, ANYBODY, requesters=(ANYBODY,)),
         PolicyRow(Action.STATUS_VIEW, ANYBODY, requesters=(ANYBODY,)),
+        PolicyRow(Action.AUDIT_VIEW, ANYBODY, requesters=(ANYBODY,)),
     )
 
 
@@ -147,7 +172,7 @@ def _allow(row: PolicyRow, actor: Actor, facts: Facts) -> Decision:
 def _over_operation(
     rows: Iterable[PolicyRow], actor: Actor, action: Action, environment: str, facts: Facts
 ) -> Decision:
-    """Approve, deny or cancel: by the row of the operation itself."""
+    """What is done to an operation: by the row of the operation itself."""
     subject = facts.subject
     row = row_of(rows, subject, environment) if subject in RUNS else None
     if subject is None or row is None:
@@ -158,9 +183,13 @@ def _over_operation(
         return _unknown_person(actor, rule, row)
     if action is Action.OPERATION_APPROVE:
         return _approval(row, actor, rule, is_requester)
+    if action is Action.OPERATION_WITHDRAW:  # a role lost since may not keep anybody from taking the own word back
+        return _permit(row, rule, "whoever has voted may take the own vote back before the start", row.quorum)
     # Where nobody has to approve, everybody who may ask for it may also stop it.
     others = row.approvers or (row.requesters if row.quorum == 0 else ())
     may = " or ".join(filter(None, (f"the requester ({facts.requester})", who(others) if others else "")))
+    if action is Action.OPERATION_RESUME:  # it lets something run again, so it takes the right to ask for it
+        is_requester = is_requester and _holds(actor, row.requesters)
     if is_requester or _holds(actor, others):
         return _permit(row, rule, f"{may} may do that", row.quorum)
     return _deny(rule, f"{may} may do that; {_held(actor)}.", f"Ask {facts.requester} to do it.", row)
@@ -221,11 +250,27 @@ def _ask(roles: tuple[str, ...]) -> str:
     return f"Ask somebody with the role {who(roles)} to do it, or an owner to give you that role."
 
 
+def places(action: Action, environments: Iterable[str]) -> tuple[str, ...]:
+    """Where that action can be asked for: in `control`, in each environment, or in none in particular (`*`)."""
+    if action is Action.RELOAD:
+        return (CONTROL,)
+    return tuple(environments) if action in RUNS else (ANYBODY,)
+
+
 def rights(
     rows: Iterable[PolicyRow], actor: Actor, environments: Iterable[str]
 ) -> Iterator[tuple[Action, str, Decision]]:
-    """What the rows say to this actor: every configurable action in every environment, with the decision."""
-    table = tuple(rows)
-    for environment in environments:
-        for action in sorted(CONFIGURABLE):
-            yield action, environment, authorise(table, actor, action, environment)
+    """What the rows say to this actor: every configurable action wherever it can be asked for, and, where somebody
+    must approve, whether this actor may (`decision.rule` says of what). Requests of one's own are another matter.
+    """
+    table, everywhere = tuple(rows), tuple(environments)
+    for action in sorted(CONFIGURABLE):
+        for place in places(action, everywhere):
+            yield action, place, authorise(table, actor, action, place)
+            row = row_of(table, action, place)
+            if action in RUNS and row is not None and (row.quorum > 0 or row.approvers):
+                yield (
+                    Action.OPERATION_APPROVE,
+                    place,
+                    authorise(table, actor, Action.OPERATION_APPROVE, place, Facts(subject=action)),
+                )

@@ -22,8 +22,9 @@ from pydantic import (
     model_validator,
 )
 
+from bot.db import DATABASE_NAME
 from bot.errors import Misconfigured
-from bot.policy import CONFIGURABLE, Action, PolicyRow, seeded_rows
+from bot.policy import CONFIGURABLE, CONTROL, Action, PolicyRow, seeded_rows
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 """Names of environments, services, roles and people: lower case, at most 32 characters."""
@@ -61,6 +62,7 @@ class DiscordSettings(_Section):
     api_url: HttpUrl | None = None
     gateway_url: str = ""
     guild_ready_timeout_s: float = Field(default=2.0, ge=0.05, le=30)
+    nonce_doubt_s: float = Field(default=120, ge=1, le=120)
 
 
 class GithubSettings(_Section):
@@ -71,6 +73,7 @@ class GithubSettings(_Section):
     default_branch: str = "main"
     api_url: HttpUrl = HttpUrl("https://api.github.com")
     poll_s: float = Field(default=3.0, ge=0.2, le=60)
+    watch_s: float = Field(default=60.0, ge=2, le=3600)
     write_pause_s: float = Field(default=1.0, ge=0, le=10)
     build_timeout_s: float = Field(default=1800, ge=10)
 
@@ -145,12 +148,30 @@ class LimitSettings(_Section):
     concurrency: int = Field(default=8, ge=1, le=64)
 
 
+class BackupSettings(_Section):
+    """Copies of the database by schedule. `every_h` divides a day, so that they fall on the same hours."""
+
+    directory: Path | None = None
+    every_h: Literal[1, 2, 3, 4, 6, 8, 12, 24] = 6
+    keep: int = Field(default=28, ge=1, le=10_000)
+
+
+class RetentionSettings(_Section):
+    """How many days rows are kept; operations themselves, and all that is of an open one, are kept for ever."""
+
+    events_days: int = Field(default=400, ge=1)
+    handles_days: int = Field(default=90, ge=1)
+    cards_days: int = Field(default=90, ge=1)
+    runs_days: int = Field(default=90, ge=1)
+    logs_days: int = Field(default=90, ge=1)
+
+
 class Settings(_Section):
     """The whole tree."""
 
     profile: Literal["live", "sandbox"] = "live"
     state_dir: Path
-    cogs: tuple[Name, ...] = ("deploy", "status", "ops", "about")
+    cogs: tuple[Name, ...] = ("deploy", "status", "audit", "ops", "control", "about")
     link_hosts: tuple[str, ...] = ("github.com",)
     health_port: int = Field(default=8081, ge=0, le=65535)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -163,6 +184,8 @@ class Settings(_Section):
     people: tuple[PersonSettings, ...] = ()
     policy: tuple[PolicySettings, ...] = ()
     limits: LimitSettings = LimitSettings()
+    backup: BackupSettings = BackupSettings()
+    retention: RetentionSettings = RetentionSettings()
     discord_token: SecretStr = SecretStr("")
     github_token: SecretStr = SecretStr("")
 
@@ -186,8 +209,10 @@ class Settings(_Section):
             for role in (*row.requesters, *row.approvers):
                 if role != "*" and role not in self.discord.roles:
                     raise ValueError(f"policy row {number} names the role {role!r}, which discord.roles does not list")
-            if row.environment != "*" and row.environment not in self.environments:
+            if row.environment not in ("*", CONTROL) and row.environment not in self.environments:
                 raise ValueError(f"policy row {number} names the environment {row.environment!r}, which does not exist")
+        if CONTROL in self.environments:
+            raise ValueError(f"environments.{CONTROL}: that name is built in, for the bot, its policy and its people")
         if not self.environments:
             raise ValueError("environments is empty: there is nowhere to deploy to")
         if not self.services:
@@ -206,20 +231,35 @@ class Settings(_Section):
 
     @property
     def database_file(self) -> Path:
-        return self.state_dir / "quarterdeck.sqlite3"
+        return self.state_dir / DATABASE_NAME
+
+    @property
+    def backup_directory(self) -> Path:
+        return self.backup.directory or self.state_dir / "backups"
 
 
-def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the file and the secrets.
+def load(path: Path, environ: Mapping[str, str] | None = None, *, secrets: bool = True) -> Settings:
+    """Read the file and the secrets; without them (`secrets=False`) only for what asks nobody outside.
 
     Raises:
         Misconfigured: missing, malformed or contradictory; the sentence names the place and the mend.
     """
+    return parse(read_text(path), path, environ, secrets=secrets)
+
+
+def parse(text: str, path: Path, environ: Mapping[str, str] | None = None, *, secrets: bool = True) -> Settings:
+    """The settings that this text of the file makes, with the secrets.
+
+    Raises:
+        Misconfigured: as for `load`.
+    """
     environ = os.environ if environ is None else environ
-    document = _read(path)
+    document = _document(text, path)
     for field, variable in SECRETS.items():
         if field in document:
             raise Misconfigured(f"{path}: {field} is a secret: take it out of the file and set {variable} instead.")
+        if not secrets:
+            continue
         if not environ.get(variable):
             raise Misconfigured(f"The secret {variable} is not set in the environment.", hint=f"export {variable}=...")
         document[field] = environ[variable]
@@ -227,19 +267,30 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
         settings = Settings.model_validate(document)
     except ValidationError as error:
         raise Misconfigured(f"{path}: {_first_fault(error)}") from error
-    _refuse_mixed_worlds(settings, environ)
+    if secrets:
+        _refuse_mixed_worlds(settings, environ)
     return settings
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_text(path: Path) -> str:
+    """The file's text.
+
+    Raises:
+        Misconfigured: it is not there, or cannot be read.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise Misconfigured(
             f"There is no configuration file at {path}.", hint="Copy the example from the README."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{path} cannot be read: {error}.") from error
+
+
+def _document(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Misconfigured(f"{path} is not valid TOML: {error}.") from error
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bot.clients.hearing import DEAF, Hearing
 from bot.errors import NotVisible, Unavailable, Unknown, Unreachable
 
 CONNECT_TIMEOUT_S = 3
@@ -20,6 +21,10 @@ COMMAND_PAGES_MAX = 10
 THROTTLED = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"})
 """The codes of a rate limit among SSM's and ECR's "Common Errors" (API references, 2026)."""
 THROTTLED_PAUSE_S = 5.0
+NOT_KNOWN = frozenset(
+    {"ExpiredTokenException", "UnrecognizedClientException", "IncompleteSignature", "InvalidClientTokenId"}
+)
+"""The codes with which AWS refuses the credentials themselves ("Common Errors", 2026)."""
 FINISHED = frozenset(
     {
         "Success",
@@ -68,7 +73,8 @@ class Invocation:
 class AwsClient:
     """SSM and ECR of one account and region."""
 
-    def __init__(self, *, region: str, account: str, endpoint_url: str | None) -> None:
+    def __init__(self, *, region: str, account: str, endpoint_url: str | None, hearing: Hearing = DEAF) -> None:
+        self._hearing = hearing
         self._region = region
         self._account = account
         self._endpoint_url = endpoint_url.rstrip("/") if endpoint_url else None
@@ -182,10 +188,17 @@ class AwsClient:
         client = await self._client(service, writing=writing)
         try:
             yield client
+            self._hearing.heard("aws")
         except ClientError as error:
-            raise _refusal(service, error.response, writing=writing) from error
+            refusal = _refusal(service, error.response, writing=writing)
+            if _of_no_use(error.response):
+                self._hearing.silent("aws", str(refusal))
+            else:
+                self._hearing.heard("aws")
+            raise refusal from error
         except BotoCoreError as error:
             sentence = f"AWS {service.upper()} cannot be reached ({type(error).__name__})."
+            self._hearing.silent("aws", sentence)
             if _never_sent(error):
                 raise Unreachable("aws", sentence) from error
             raise (Unknown if writing else Unavailable)("aws", sentence) from error
@@ -231,6 +244,12 @@ def _never_sent(error: Exception) -> bool:
     if isinstance(error, EndpointConnectionError):  # aiobotocore raises it for a connection that was cut, too
         return isinstance(getattr(error, "kwargs", {}).get("error"), ClientConnectorError | socket.gaierror)
     return isinstance(error, NoCredentialsError | ConnectTimeoutError)
+
+
+def _of_no_use(response: Mapping[str, Any]) -> bool:
+    """Whether the answer says nothing of what was asked: AWS itself failed, or it does not know who we are."""
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return status >= 500 or str(response.get("Error", {}).get("Code", "")) in NOT_KNOWN
 
 
 def _refusal(service: str, response: Mapping[str, Any], *, writing: bool) -> Unavailable:

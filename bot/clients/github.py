@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 from bot.clients.github_types import Checks, Commit, Comparison, Job, WorkflowRun
 from bot.clients.github_wire import GithubWire
+from bot.clients.hearing import DEAF, Hearing
 from bot.clients.http import HttpClient
 from bot.clients.threads import DaemonPool, NeverBegan
 from bot.errors import NotVisible, Unavailable, Unknown, Unreachable
@@ -25,16 +26,19 @@ CACHED_ANSWERS = 512
 PER_PAGE = 100
 """GitHub's most for one page of any list."""
 PAGES_MAX = 10
+UNAUTHORISED = "GitHub does not accept our token: it is wrong or has expired."
 
 
 class GithubClient:
     """The one repository of this installation, asynchronously. `write_pause_s` is kept between two writes."""
 
     def __init__(
-        self, *, repository: str, api_url: str, token: str, http: HttpClient, write_pause_s: float = 1.0
-    ) -> None:
+        self, *, repository: str, api_url: str, token: str, http: HttpClient, write_pause_s: float = 1.0,
+        hearing: Hearing = DEAF,
+    ) -> None:  # fmt: skip
         self._wire = GithubWire(repository=repository, api_url=api_url, token=token, write_pause_s=write_pause_s)
         self._http = http
+        self._hearing = hearing
         self._readers = DaemonPool("github-read", 4)
         self._writer = DaemonPool("github-write", 1)
         self._etags: OrderedDict[str, tuple[str, Any]] = OrderedDict()
@@ -129,6 +133,11 @@ class GithubClient:
                 return WorkflowRun.from_json(row)
         return None
 
+    async def workflow_runs(self, workflow: str, limit: int) -> list[WorkflowRun]:
+        """The newest runs of that workflow, newest first, whoever started them."""
+        answer = await self._get(f"/actions/workflows/{quote(workflow)}/runs", per_page=limit)
+        return [WorkflowRun.from_json(row) for row in answer["workflow_runs"]]
+
     async def jobs(self, run_id: int) -> list[Job]:
         """The jobs of the newest attempt, with their steps."""
         answer = await self._get(f"/actions/runs/{run_id}/jobs", per_page=100)
@@ -194,16 +203,13 @@ class GithubClient:
 
     # ---- the wire --------------------------------------------------------------------------------------------
 
-    async def rest_latency_s(self) -> float:
-        """Seconds for one cheap request.
+    async def probe(self) -> None:
+        """One cheap request, made once; who listens for GitHub is told how it went.
 
         Raises:
             Unavailable: GitHub did not answer it.
         """
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        await self._get("")
-        return loop.time() - started
+        await self._get_once("")
 
     async def _pages(self, path: str, key: str, **query: object) -> list[Any]:
         """The rows of all pages, at most 10, of a list or of the list under `key`: a missed row may be the red one."""
@@ -273,13 +279,28 @@ class GithubClient:
     ) -> tuple[int, dict[str, Any], str]:
         pool = self._readers if reading else self._writer
         try:
-            return await pool.call(
+            answer = await pool.call(
                 lambda: self._wire.send(verb, path, headers=headers or {}, body=body), deadline_s=READ_DEADLINE_S
             )
         except NeverBegan as error:
             raise Unreachable("github", "GitHub answers so slowly that this was never sent.") from error
         except TimeoutError as error:
+            self._hearing.silent("github", "GitHub did not answer in time.")
             raise Unavailable("github", "GitHub did not answer in time.") from error
+        except Unavailable as error:
+            self._hearing.silent("github", str(error))
+            raise
+        self._note(answer[0])
+        return answer
+
+    def _note(self, status: int) -> None:
+        """What a status says of GitHub: one that it gives without looking at the request is no word of it."""
+        if status == 401:
+            self._hearing.silent("github", UNAUTHORISED)
+        elif status >= 500:
+            self._hearing.silent("github", f"GitHub answered {status}.")
+        else:
+            self._hearing.heard("github")
 
 
 def _checked(status: int, headers: Mapping[str, Any], body: str) -> Any:
@@ -299,7 +320,7 @@ def _checked(status: int, headers: Mapping[str, Any], body: str) -> Any:
         sentence = f"GitHub asks us to wait {retry_after_s:.0f} s (rate limit)."
         raise Unavailable("github", sentence, status=status, retry_after_s=retry_after_s)
     if status == 401:
-        raise Unavailable("github", "GitHub does not accept our token: it is wrong or has expired.", status=401)
+        raise Unavailable("github", UNAUTHORISED, status=401)
     raise Unavailable("github", f"GitHub refused the request ({status}: {message}).", status=status)
 
 

@@ -105,10 +105,27 @@ class WorkflowRun:
     status: str
     conclusion: str
     url: str
+    title: str = ""
+    """Its name as GitHub shows it; who starts a run has a say in it."""
+    actor: str = ""
+    """The GitHub login that started it."""
+    branch: str = ""
+    sha: str = ""
+    created_at: datetime | None = None
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        return cls(int(value["id"]), str(value["status"]), str(value["conclusion"] or ""), str(value["html_url"]))
+        return cls(
+            id=int(value["id"]),
+            status=str(value["status"]),
+            conclusion=str(value["conclusion"] or ""),
+            url=str(value["html_url"]),
+            title=str(value.get("display_title") or ""),
+            actor=str((value.get("actor") or {}).get("login", "")),
+            branch=str(value.get("head_branch") or ""),
+            sha=str(value.get("head_sha") or ""),
+            created_at=datetime.fromisoformat(value["created_at"]) if value.get("created_at") else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,15 @@
-"""Plain HTTP reads of our own services' health and of signed log addresses; no credentials are ever sent."""
+"""Plain HTTP: our own services' health, signed log addresses, and the REST of clients that bring their own headers.
+
+No credentials are sent but those that a client hands over for its own service.
+"""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 
-from bot.errors import Unavailable
+from bot.errors import Unavailable, Unreachable
 
 BODY_LIMIT_BYTES = 2 * 2**20
 
@@ -40,11 +44,9 @@ class HttpClient:
         Raises:
             Unavailable: no connection, no answer in time, or a status other than 200.
         """
-        if self._session is None:
-            self._session = aiohttp.ClientSession(auto_decompress=True)
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
-            async with self._session.get(url, timeout=timeout, allow_redirects=False) as response:
+            async with self._opened().get(url, timeout=timeout, allow_redirects=False) as response:
                 if response.status != 200:
                     raise Unavailable("http", f"{_named(url)} answered {response.status}.", status=response.status)
                 body = b""
@@ -55,6 +57,36 @@ class HttpClient:
             raise Unavailable("http", f"{_named(url)} did not answer within {timeout_s:g} s.") from error
         except aiohttp.ClientError as error:
             raise Unavailable("http", f"{_named(url)} cannot be reached ({type(error).__name__}).") from error
+
+    async def exchange(
+        self, verb: str, url: str, *, headers: Mapping[str, str], timeout_s: float
+    ) -> tuple[int, Mapping[str, str], str]:
+        """One request with these headers, and whatever comes back: status, headers, text of at most 2 MiB.
+
+        Raises:
+            Unreachable: no connection could be made; nothing was sent.
+            Unavailable: the connection broke, or nothing came in time.
+        """
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        try:
+            async with self._opened().request(
+                verb, url, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                body = await response.content.read(BODY_LIMIT_BYTES)
+                while len(body) < BODY_LIMIT_BYTES and (more := await response.content.read(BODY_LIMIT_BYTES)):
+                    body += more
+                return response.status, response.headers.copy(), body[:BODY_LIMIT_BYTES].decode(errors="replace")
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise Unreachable("http", f"{_named(url)} cannot be reached ({type(error).__name__}).") from error
+        except TimeoutError as error:
+            raise Unavailable("http", f"{_named(url)} did not answer within {timeout_s:g} s.") from error
+        except aiohttp.ClientError as error:
+            raise Unavailable("http", f"{_named(url)} cannot be reached ({type(error).__name__}).") from error
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(auto_decompress=True)
+        return self._session
 
 
 def _named(url: str) -> str:

@@ -15,6 +15,7 @@ class Priority(IntEnum):
     CRITICAL = 20
     OUTCOME = 30
     PROGRESS = 40
+    BACKGROUND = 50
 
 
 def _upsert() -> sqlite.Insert:

@@ -48,24 +48,27 @@ class Database:
             thread.start()
 
     @classmethod
-    async def open(cls, path: Path, *, exclusive: bool = True, metrics: Metrics | None = None) -> Self:
+    async def open(
+        cls, path: Path, *, exclusive: bool = True, held: FileLock | None = None, metrics: Metrics | None = None
+    ) -> Self:
         """Open the file, create or migrate it when needed, and keep every other bot out.
 
-        `exclusive=False` is for the command line beside a running bot: it takes no lock.
+        `exclusive=False` is for the command line beside a running bot: it takes no lock. `held` is the file's lock
+        where the caller has it already, and keeps it when this is closed.
 
         Raises:
             Unavailable: not writable, disk full, in use by another bot, no database, or newer than this program.
         """
-        return await asyncio.to_thread(cls._open, path, exclusive, metrics or Metrics())
+        return await asyncio.to_thread(cls._open, path, exclusive and held is None, held, metrics or Metrics())
 
     @classmethod
-    def _open(cls, path: Path, exclusive: bool, metrics: Metrics) -> Self:
+    def _open(cls, path: Path, locks: bool, held: FileLock | None, metrics: Metrics) -> Self:
         prepare_directory(path)
-        lock = FileLock.take(path) if exclusive else None
+        lock = FileLock.take(path) if locks else None
         engine = sqlite_engine(path)
         try:
             refuse_foreign(path)
-            bring_up_to_date(engine, path, locked=exclusive)
+            bring_up_to_date(engine, path, locked=(held or lock) is not None)
         except BaseException as error:
             engine.dispose()
             if lock is not None:

@@ -4,6 +4,7 @@ Alembic is imported only when there is something to migrate: an up-to-date file 
 """
 
 import fcntl
+import logging
 import os
 import sqlite3
 from contextlib import AbstractContextManager, nullcontext
@@ -15,11 +16,27 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
+from bot.db.backup import make_copy
 from bot.db.migrations import REVISIONS
 from bot.errors import Unavailable
 
 BUSY_TIMEOUT_S = 10
 LOCK_NAME = "quarterdeck.lock"
+
+_log = logging.getLogger(__name__)
+
+
+class InUse(Unavailable):
+    """Another process lives on this database; `holder` is its process id as far as it is known."""
+
+    def __init__(self, database: Path, holder: int | None) -> None:
+        who = "another process" if holder is None else f"process {holder}"
+        super().__init__(
+            "database",
+            f"Another bot ({who}) already uses {database}. Nothing was started: stop that one, name another state "
+            "directory, or let this one wait with --standby.",
+        )
+        self.holder = holder
 
 
 class FileLock(AbstractContextManager["FileLock"]):
@@ -33,8 +50,10 @@ class FileLock(AbstractContextManager["FileLock"]):
         """Take it now.
 
         Raises:
-            Unavailable: another process holds it, or the directory cannot be written.
+            InUse: another process holds it.
+            Unavailable: the directory cannot be written.
         """
+        prepare_directory(database)
         path = database.parent / LOCK_NAME
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -45,12 +64,7 @@ class FileLock(AbstractContextManager["FileLock"]):
         except BlockingIOError:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
-            who = f"process {holder}" if holder.isdigit() else "another process"
-            raise Unavailable(
-                "database",
-                f"Another bot ({who}) already uses {database}. Nothing was started: stop that one, or name another "
-                "state directory.",
-            ) from None
+            raise InUse(database, int(holder) if holder.isdigit() else None) from None
         try:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -134,18 +148,33 @@ def refuse_foreign(path: Path) -> None:
         )
 
 
-def bring_up_to_date(engine: Engine, path: Path, *, locked: bool) -> None:
+def bring_up_to_date(engine: Engine, path: Path, *, locked: bool, keep_old: bool = True) -> None:
     """Write the newest schema unless it is there; `locked` says that this process holds the file's lock already.
+
+    With `keep_old` a file with an older schema is copied first, beside itself, so that one can go back to the older
+    version of this program.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the storage failed.
+        Unavailable: the copy cannot be made; nothing was changed.
     """
     with engine.connect() as connection:
-        if _version(connection, path) == REVISIONS[-1]:
+        version = _version(connection, path)
+        if version == REVISIONS[-1]:
             return
         connection.rollback()
         with nullcontext() if locked else FileLock.take(path):
+            if version is not None and keep_old:
+                _keep_old(path, version)
             _upgrade(connection)
+
+
+def _keep_old(path: Path, version: str) -> None:
+    kept = path.with_name(f"{path.stem}-schema-{version}{path.suffix}")
+    if kept.is_file():  # of an upgrade that broke off, or of a version that was gone back to: the newest is what counts
+        kept.unlink()
+    _log.info("the database's schema %s becomes %s; the file as it was is kept at %s", version, REVISIONS[-1], kept)
+    make_copy(path, kept)
 
 
 def _version(connection: Connection, path: Path) -> str | None:

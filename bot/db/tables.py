@@ -121,10 +121,17 @@ operations = Table(
     Column("lease_owner", Text, nullable=False, server_default=""),
     Column("lease_until", UtcDateTime),
     Column("seeded", Boolean(create_constraint=False), nullable=False, server_default="0"),
+    Column("door", Text, nullable=False, server_default="discord"),
+    # False: at the last look Discord could not be asked who holds which role, and the people table spoke alone.
+    Column("roles_confirmed", Boolean(create_constraint=False), nullable=False, server_default="1"),
+    # The interrupted operations whose locks it may take over; on those, who has taken them.
+    Column("takes_over", CanonicalJson, nullable=False, server_default="[]"),
+    Column("locks_taken_by", Integer),
     CheckConstraint("status IN ({})".format(", ".join(f"'{status}'" for status in STATUSES)), name="status"),
     CheckConstraint("quorum >= 0", name="quorum"),
     Index(None, "status"),
     Index(None, "environment", "service", "ended_at"),
+    Index(None, "service", "id"),
     sqlite_autoincrement=True,
 )
 
@@ -153,6 +160,11 @@ events = Table(
     # Events with the same fold are one row that counts; null (nearly always) folds with nothing.
     Column("fold", Text, unique=True),
     Column("at", UtcDateTime, nullable=False),
+    # Where somebody was refused whose wish became no operation; empty for the events of operations.
+    Column("environment", Text, nullable=False, server_default=""),
+    Column("service", Text, nullable=False, server_default=""),
+    Index(None, "at"),
+    Index(None, "actor", "id"),
     sqlite_autoincrement=True,
 )
 

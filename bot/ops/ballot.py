@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from bot.errors import Refused
 from bot.ops.model import Operation, Status, Verdict, Vote
-from bot.ops.rules import Rules
+from bot.ops.rules import Rules, trace
 from bot.ops.sentences import already, moment, what_next
 from bot.ops.store import Store
 from bot.policy import Action, Actor
@@ -28,7 +28,9 @@ class Ballot:
         if refusal is None and (why := self._rules.changed_since(operation)):
             return self._stale(connection, operation, actor, why)
         if refusal is not None:
-            self._store.record_refusal(connection, "vote.refused", actor.name, refusal, operation.id)
+            self._store.record_refusal(
+                connection, "vote.refused", actor.name, refusal, operation.id, place=trace(actor)
+            )
             return refusal
         vote = Vote(operation.id, actor.name, verdict, digest, reason, self._store.now())
         approvals = self._store.add_vote(connection, vote)
@@ -38,7 +40,7 @@ class Ballot:
             actor.name,
             f"{actor.name} {_SAID[verdict]} {operation.short_id}.",
             operation_id=operation.id,
-            data={"reason": reason, "digest": digest},
+            data={"reason": reason, "digest": digest, **trace(actor)},
         )
         if verdict is Verdict.DENY:
             return self._denied(connection, vote)
@@ -46,6 +48,52 @@ class Ballot:
             return self._approved(connection, operation, vote, approvals)
         self._store.touch(connection, operation)
         return operation
+
+    def withdraw(self, connection: Connection, operation: Operation, actor: Actor) -> Operation | Refused:
+        """Take the actor's own approval back; one that has already approved the operation makes it stale."""
+        refusal = self._no_withdrawal(connection, operation, actor)
+        if refusal is not None:
+            self._store.record_refusal(
+                connection, "withdraw.refused", actor.name, refusal, operation.id, place=trace(actor)
+            )
+            return refusal
+        self._store.take_back(connection, operation.id, actor.name)
+        said = f"{actor.name} took the approval of {operation.short_id} back."
+        self._store.record(
+            connection,
+            "vote.withdrawn",
+            actor.name,
+            said,
+            operation_id=operation.id,
+            data={"digest": operation.digest, **trace(actor)},
+        )
+        if operation.status is Status.PENDING:
+            self._store.touch(connection, operation)
+            return operation
+        why = f"{actor.name} withdrew the approval before it started."
+        return self._store.moved(
+            connection,
+            operation.id,
+            Status.STALE,
+            actor=actor.name,
+            text=why,
+            reason=why,
+            ended_at=self._store.now(),
+            waiting_for="",
+        )
+
+    def _no_withdrawal(self, connection: Connection, operation: Operation, actor: Actor) -> Refused | None:
+        if operation.status not in (Status.PENDING, Status.APPROVED):
+            text = f"An approval can be taken back until the start, and {operation.short_id} is {operation.status}."
+            running = operation.status is Status.RUNNING
+            return Refused(text, rule="state", hint="Cancel it instead." if running else what_next(operation))
+        if (refusal := self._rules.refusal(actor, Action.OPERATION_WITHDRAW, operation)) is not None:
+            return refusal
+        votes = self._store.votes(connection, operation.id)
+        if not any(vote.person == actor.name and vote.verdict is Verdict.APPROVE for vote in votes):
+            text = f"You have not approved {operation.short_id}, so there is nothing to take back."
+            return Refused(text, rule="no vote", hint="Deny or cancel it if it must not run.")
+        return None
 
     def _refusal(
         self, connection: Connection, operation: Operation, actor: Actor, verdict: Verdict, digest: str

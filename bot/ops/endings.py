@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from bot.errors import Refused
 from bot.ops.model import FINAL, Operation, Status
-from bot.ops.rules import Rules
+from bot.ops.rules import Rules, trace
 from bot.ops.sentences import moment, over, what_next
 from bot.ops.store import Store
 from bot.policy import Action, Actor
@@ -24,16 +24,16 @@ class Endings:
         """Cancel at once what has not started; ask a run to stop. Asking twice is asking once."""
         refusal = self._cancel_refusal(operation, actor)
         if refusal is not None:
-            self._store.record_refusal(connection, "cancel.refused", actor.name, refusal, operation.id)
-            return refusal
+            return self._refused(connection, "cancel.refused", operation, actor, refusal)
         now = self._store.now()
         asked: dict[str, Any] = {"cancel_requested_at": now, "cancel_requested_by": actor.name}
         if operation.status is not Status.RUNNING:
             text = f"{actor.name} cancelled it before it started."
             ended = {"ended_at": now, "reason": text, "waiting_for": ""}
             return self._store.moved(
-                connection, operation.id, Status.CANCELLED, actor=actor.name, text=text, **asked, **ended
-            )
+                connection, operation.id, Status.CANCELLED, actor=actor.name, text=text, data=trace(actor), **asked,
+                **ended,
+            )  # fmt: skip
         if operation.cancel_requested_at is not None:
             return operation
         self._store.record(
@@ -42,8 +42,15 @@ class Endings:
             actor.name,
             f"{actor.name} asked to cancel it.",
             operation_id=operation.id,
+            data=trace(actor),
         )
         return self._store.change(connection, operation.id, (Status.RUNNING,), **asked) or operation
+
+    def _refused(
+        self, connection: Connection, name: str, operation: Operation, actor: Actor, refusal: Refused
+    ) -> Refused:
+        self._store.record_refusal(connection, name, actor.name, refusal, operation.id, place=trace(actor))
+        return refusal
 
     def _cancel_refusal(self, operation: Operation, actor: Actor) -> Refused | None:
         if operation.status in FINAL:
@@ -57,9 +64,9 @@ class Endings:
         self, connection: Connection, operation: Operation, actor: Actor, status: Status, reason: str
     ) -> Operation | Refused:
         """End an interrupted operation by a person's word, and free its locks."""
-        refusal = self._interrupted_refusal(connection, operation, actor)
+        refusal = self._interrupted_refusal(operation, actor, Action.OPERATION_CLOSE)
         if refusal is not None:
-            return refusal
+            return self._refused(connection, "close.refused", operation, actor, refusal)
         self._store.release_locks(connection, operation.id)
         said = f"{actor.name} closed it: {reason}"
         return self._store.moved(
@@ -68,29 +75,40 @@ class Endings:
             status,
             actor=actor.name,
             text=said,
+            data=trace(actor),
             reason=said,
             ended_at=self._store.now(),
             waiting_for="",
         )
 
     def resume(self, connection: Connection, operation: Operation, actor: Actor) -> Operation | Refused:
-        """Hand an interrupted operation back to an executor, which re-attaches by the checkpoint."""
-        refusal = self._interrupted_refusal(connection, operation, actor)
+        """Hand an interrupted operation back to an executor, which re-attaches by the checkpoint.
+
+        It must still hold its locks: once a rollback has taken them over, it is that one that says what serves.
+        """
+        refusal = self._interrupted_refusal(operation, actor, Action.OPERATION_RESUME)
+        refusal = refusal or self._without_locks(connection, operation)
         if refusal is not None:
-            return refusal
+            return self._refused(connection, "resume.refused", operation, actor, refusal)
         text = f"{actor.name} let it look again."
         cleared = {"lease_owner": "", "reason": "", "cancel_requested_at": None, "cancel_requested_by": ""}
-        return self._store.moved(connection, operation.id, Status.RUNNING, actor=actor.name, text=text, **cleared)
+        return self._store.moved(
+            connection, operation.id, Status.RUNNING, actor=actor.name, text=text, data=trace(actor), **cleared
+        )
 
-    def _interrupted_refusal(self, connection: Connection, operation: Operation, actor: Actor) -> Refused | None:
+    def _interrupted_refusal(self, operation: Operation, actor: Actor, action: Action) -> Refused | None:
         if operation.status is not Status.INTERRUPTED:
             state = f"{operation.short_id} is {operation.status}, not interrupted."
-            refusal: Refused | None = Refused(state, rule="state", hint=what_next(operation))
-        else:
-            refusal = self._rules.refusal(actor, Action.OPERATION_CANCEL, operation)
-        if refusal is not None:
-            self._store.record_refusal(connection, "close.refused", actor.name, refusal, operation.id)
-        return refusal
+            return Refused(state, rule="state", hint=what_next(operation))
+        return self._rules.refusal(actor, action, operation)
+
+    def _without_locks(self, connection: Connection, operation: Operation) -> Refused | None:
+        holders = self._store.holders(connection, operation.locks)
+        if all(holders.get(resource) == operation.id for resource in operation.locks):
+            return None
+        taken = f"#{operation.locks_taken_by} took them over" if operation.locks_taken_by else "they were freed"
+        text = f"{operation.short_id} no longer holds its locks: {taken}. It cannot go on."
+        return Refused(text, rule="locks", hint="Close it, saying what you found.")
 
     def expire(self, connection: Connection, startable_before: datetime) -> list[Operation]:
         """End everything that has waited too long, each with its sentence."""

@@ -16,8 +16,10 @@ from bot.metrics import Metrics
 from bot.ops.ballot import Ballot
 from bot.ops.endings import Endings
 from bot.ops.handler import Registry
-from bot.ops.model import FINAL, Event, Json, Operation, Plan, Request, Status, Verdict, Vote
-from bot.ops.rules import Rules
+from bot.ops.model import FINAL, OPEN, Event, Json, Operation, Plan, Request, Status, Verdict, Vote
+from bot.ops.record import AuditFilter
+from bot.ops.roster import RollCall, Roster, call_the_roll
+from bot.ops.rules import Rules, trace
 from bot.ops.sentences import title
 from bot.ops.store import Filter, Lock, Store
 from bot.policy import Action, Actor, Decision, Facts, PolicyRow
@@ -39,11 +41,21 @@ class NeedsConfirmation(Refused):
 
 
 class Engine:
-    """The operations of one installation. `policy` are the rows in force for as long as this object lives."""
+    """The operations of one installation. `policy` are the rows in force for as long as this object lives.
+
+    `roster` is asked before every start who still holds which role; without one, nobody's roles are read again.
+    """
 
     def __init__(
-        self, *, store: Store, registry: Registry, policy: Sequence[PolicyRow], metrics: Metrics | None = None
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        policy: Sequence[PolicyRow],
+        roster: Roster | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._roster = roster
         self._store = store
         self._database = store.database
         self._registry = registry
@@ -69,12 +81,15 @@ class Engine:
         try:
             plan, decision = await self.preview(request, actor)
         except Refused as refusal:
-            await self._note_refusal("request.refused", actor, refusal)
+            await self._note_refusal(request, actor, refusal)
             raise
         if plan.confirm and not request.confirmed:
             raise NeedsConfirmation(plan)
         values = self._values(request, actor, plan, decision)
-        operation = await self._database.write(lambda connection: self._insert(connection, values, decision.rule))
+        data = {"rule": decision.rule, "quorum": decision.quorum, **trace(actor)}
+        operation = await self._database.write(
+            lambda connection: self._insert(connection, values, data, actor.confirmed)
+        )
         self.changed(operation)
         return operation
 
@@ -89,17 +104,18 @@ class Engine:
         plan = await handler.plan(request, actor.name)
         if plan.environment != request.environment:
             raise Refused(f"The plan is for {plan.environment}, the request for {request.environment}.", rule="plan")
-        facts = Facts(requester=actor.name, verified_rollback=await self._verified(plan))
+        verified = await self._verified(plan.environment, plan.service, plan.content)
+        facts = Facts(requester=actor.name, verified_rollback=verified)
         return plan, self._rules.asking(actor, request.kind, request.environment, facts)
 
-    async def _verified(self, plan: Plan) -> bool:
+    async def _verified(self, environment: str, service: str, content: Json) -> bool:
         """Whether exactly this version succeeded there lately."""
-        commit, image = plan.content.get("commit"), plan.content.get("image")
+        commit, image = content.get("commit"), content.get("image")
         if not commit:
             return False
         since = self._store.now() - VERIFIED_FOR
         past = await self._database.read(
-            lambda connection: self._store.deployed(connection, plan.environment, plan.service, limit=200, since=since)
+            lambda connection: self._store.deployed(connection, environment, service, limit=200, since=since)
         )
         return any(o.result.get("commit") == commit and image in (None, o.result.get("image")) for o in past)
 
@@ -123,6 +139,8 @@ class Engine:
             "policy_reason": decision.reason,
             "request_key": request.key,
             "parent_id": request.parent_id,
+            "door": actor.door,
+            "takes_over": list(plan.takes_over),
             "steps": [],
             "checkpoint": {},
             "result": {},
@@ -132,17 +150,21 @@ class Engine:
             "startable_since": now if at_once else None,
         }
 
-    def _insert(self, connection: Connection, values: dict[str, Any], rule: str) -> Operation:
+    def _insert(
+        self, connection: Connection, values: dict[str, Any], data: dict[str, Any], confirmed: bool
+    ) -> Operation:
         operation = self._store.insert(connection, values)
         if operation is None:
             taken = self._store.by_key(connection, values["request_key"])
             assert taken is not None  # it was in the way of the insert
             return taken
         asked = f"{operation.requester} asked for {title(operation)}: {operation.target}."
-        data = {"digest": operation.digest, "rule": rule, "quorum": operation.quorum}
+        data = {"digest": operation.digest, **data}
         self._store.record(
             connection, "operation.requested", operation.requester, asked, operation_id=operation.id, data=data
         )
+        if not confirmed:
+            operation = self._store.not_confirmed(connection, operation, operation.requester)
         if operation.status is Status.APPROVED:
             self._store.record(
                 connection, "operation.approved", "policy", operation.policy_reason, operation_id=operation.id
@@ -159,10 +181,11 @@ class Engine:
         Raises:
             Refused: not allowed, already decided, voted before, or the content is another; recorded.
         """
-        text = reason.strip()[:REASON_MAX]
+        text = self._store.clean(reason.strip())[:REASON_MAX]
         try:
             operation = await self._decide(
-                lambda c: self._ballot.cast(c, self._store.known(c, operation_id), actor, verdict, digest, text)
+                actor,
+                lambda c: self._ballot.cast(c, self._store.known(c, operation_id), actor, verdict, digest, text),
             )
         except Refused:
             self._metrics.votes.labels("refused").inc()
@@ -170,13 +193,21 @@ class Engine:
         self._metrics.votes.labels(verdict).inc()
         return operation
 
+    async def withdraw(self, operation_id: int, actor: Actor) -> Operation:
+        """Take the actor's own approval back before the start. What it had approved already becomes `stale`.
+
+        Raises:
+            Refused: it has started or ended, or the actor has not approved it; recorded.
+        """
+        return await self._decide(actor, lambda c: self._ballot.withdraw(c, self._store.known(c, operation_id), actor))
+
     async def cancel(self, operation_id: int, actor: Actor) -> Operation:
         """What has not started is cancelled at once; a run is asked to stop, and ends once the outside confirms it.
 
         Raises:
             Refused: not allowed, or it has ended already; recorded.
         """
-        return await self._decide(lambda c: self._endings.cancel(c, self._store.known(c, operation_id), actor))
+        return await self._decide(actor, lambda c: self._endings.cancel(c, self._store.known(c, operation_id), actor))
 
     async def close(self, operation_id: int, actor: Actor, status: Status, *, reason: str) -> Operation:
         """End an interrupted operation as `failed` or `cancelled` by a person's word, and free its locks.
@@ -184,26 +215,33 @@ class Engine:
         Raises:
             Refused: not allowed, not interrupted, or no reason given; recorded.
         """
-        text = reason.strip()[:REASON_MAX]
+        text = self._store.clean(reason.strip())[:REASON_MAX]
         if status not in (Status.FAILED, Status.CANCELLED):
             raise Refused("An interrupted operation is closed as failed or as cancelled.", rule="state")
         if not text:
             raise Refused("Closing an interrupted operation needs a reason.", rule="reason", hint="Say what you found.")
         return await self._decide(
-            lambda c: self._endings.close(c, self._store.known(c, operation_id), actor, status, text)
+            actor, lambda c: self._endings.close(c, self._store.known(c, operation_id), actor, status, text)
         )
 
     async def resume(self, operation_id: int, actor: Actor) -> Operation:
         """Let an interrupted operation look again: it re-attaches by its checkpoint, and keeps its locks meanwhile.
 
         Raises:
-            Refused: not allowed or not interrupted; recorded.
+            Refused: not allowed, not interrupted, or another has its locks; recorded.
         """
-        return await self._decide(lambda c: self._endings.resume(c, self._store.known(c, operation_id), actor))
+        return await self._decide(actor, lambda c: self._endings.resume(c, self._store.known(c, operation_id), actor))
 
-    async def _decide(self, work: Callable[[Connection], Operation | Refused]) -> Operation:
+    async def _decide(self, actor: Actor, work: Callable[[Connection], Operation | Refused]) -> Operation:
         """Commit, tell the listeners, and raise what was refused only then: its record is in the same commit."""
-        outcome = await self._database.write(work)
+
+        def decided(connection: Connection) -> Operation | Refused:
+            outcome = work(connection)
+            if actor.confirmed or isinstance(outcome, Refused):
+                return outcome
+            return self._store.not_confirmed(connection, outcome, actor.name)
+
+        outcome = await self._database.write(decided)
         if isinstance(outcome, Refused):
             self._metrics.refusals.labels(outcome.rule).inc()
             raise outcome
@@ -227,19 +265,52 @@ class Engine:
     async def stale_because(self, operation: Operation) -> str:
         """Right before the start: why the decision no longer holds, in a sentence; empty when it does.
 
-        Looks at the policy row. The roles of the requester and of those who voted are to be read again here, too.
+        Looks at the policy row, and reads the roles of the requester and of those who approved again. What goes by
+        the people table, because Discord cannot be asked, is written down on the operation.
+
+        Raises:
+            Unavailable: the roles cannot be read, and this operation does not go by the people table.
         """
-        return self._rules.changed_since(operation)
+        why = self._rules.changed_since(operation)
+        if why or self._roster is None:
+            return why
+        verified = await self._verified(operation.environment, operation.service, operation.plan)
+        facts = Facts(requester=operation.requester, verified_rollback=verified)
+        roll = await call_the_roll(
+            operation, await self.votes(operation.id), roster=self._roster, rules=self._rules, facts=facts
+        )
+        if roll.confirmed != operation.roles_confirmed:
+            await self._note_confirmation(operation, roll)
+        return roll.stale
+
+    async def _note_confirmation(self, operation: Operation, roll: RollCall) -> None:
+        def write(connection: Connection) -> Operation | None:
+            if not roll.confirmed:
+                return self._store.not_confirmed(connection, operation, *roll.persons)
+            text = "Discord confirms the roles of those who asked for it and approved it."
+            self._store.record(connection, "roles.confirmed", "bot", text, operation_id=operation.id)
+            return self._store.change(connection, operation.id, tuple(OPEN), roles_confirmed=True)
+
+        if (changed := await self._database.write(write)) is not None:
+            self.changed(changed)
 
     async def record(self, name: str, actor: str, text: str, data: Json | None = None) -> None:
-        """Append an event that belongs to no operation (a refusal at a door); alike ones of a day fold into one."""
+        """Append an event that belongs to no operation (a refusal at a door); alike ones of a day fold into one.
+
+        `environment` and `service` among the data say where it was, so that the record can be searched by them.
+        """
         details = data or {}
         fold = str(details["rule"]) if "rule" in details else None
         await self._database.write(lambda c: self._store.record(c, name, actor, text, data=details, fold=fold))
 
-    async def _note_refusal(self, name: str, actor: Actor, refusal: Refused) -> None:
+    async def _note_refusal(self, request: Request, actor: Actor, refusal: Refused) -> None:
         self._metrics.refusals.labels(refusal.rule).inc()
-        await self._database.write(lambda c: self._store.record_refusal(c, name, actor.name, refusal, None))
+        place = {"environment": request.environment, "service": str(request.params.get("service", ""))}
+        await self._database.write(
+            lambda c: self._store.record_refusal(
+                c, "request.refused", actor.name, refusal, None, place={**place, **trace(actor)}
+            )
+        )
 
     # ---- reading -----------------------------------------------------------------------------------------------
 
@@ -260,9 +331,10 @@ class Engine:
         requester: str = "",
         kinds: Collection[str] = (),
         limit: int = 25,
+        before_id: int | None = None,
     ) -> list[Operation]:
-        """Those that match, newest first."""
-        wanted = Filter(statuses, environment, service, requester, kinds, limit)
+        """Those that match, newest first; with `before_id` only older ones."""
+        wanted = Filter(statuses, environment, service, requester, kinds, limit, before_id)
         return await self._database.read(lambda c: self._store.operations(c, wanted))
 
     async def waiting_for(self, actor: Actor) -> list[Operation]:
@@ -285,6 +357,10 @@ class Engine:
     async def events(self, operation_id: int | None = None, *, limit: int = 50) -> list[Event]:
         """Newest first; of one operation, or of everything."""
         return await self._database.read(lambda c: self._store.events(c, operation_id, limit))
+
+    async def audit(self, wanted: AuditFilter) -> list[Event]:
+        """The record of operations and doors, newest first; a folded row counts how often it happened."""
+        return await self._database.read(lambda c: self._store.audit(c, wanted))
 
     async def locks(self) -> list[Lock]:
         return await self._database.read(self._store.locks)

@@ -71,6 +71,15 @@ class Execution:
 
         await self._write(write)
 
+    async def shown(self, **values: object) -> None:
+        """See `Run.shown`."""
+
+        def write(connection: Connection) -> Operation | None:
+            before = self._store.known(connection, self._operation.id).shown
+            return self._change(connection, shown=merged(before, values))
+
+        await self._write(write)
+
     async def note(self, text: str) -> None:
         """See `Run.note`."""
 
@@ -94,7 +103,7 @@ class Execution:
                 text=reason or f"It {status}.",
                 owner=self._owner,
                 reason=reason,
-                log_tail=log_tail[-LOG_TAIL_MAX:],
+                log_tail=self._store.clean(log_tail)[-LOG_TAIL_MAX:],
                 result=result or {},
                 steps=steps,
                 waiting_for="",

@@ -54,6 +54,10 @@ class Run(Protocol):
         """Merge into the row's checkpoint. Save an outside id BEFORE waiting on the outside."""
         ...
 
+    async def shown(self, **values: object) -> None:
+        """Merge facts of the moment into what the card shows; they are no part of what was approved."""
+        ...
+
     async def note(self, text: str) -> None:
         """Append one event to the operation's record."""
         ...

@@ -30,6 +30,7 @@ class Standing:
     lease_owner: str
     lease_until: datetime | None
     cancel_requested_at: datetime | None
+    takes_over: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,13 @@ def line_up(
         ahead = _ahead(operation, ahead_by_lock)
         if operation.kind == PASSES:
             ahead = [other for other in ahead if other.id not in held_back]
+        ahead = _without_taken_over(operation, ahead, begun)
         for resource in operation.locks:
             ahead_by_lock.setdefault(resource, []).append(operation)
         if operation.id in begun or operation.id in held_back:
             continue
         if ahead:
-            turns.append(Turn(operation, False, _behind(ahead)))
+            turns.append(Turn(operation, False, _behind(operation, ahead)))
         elif free_slots > 0:
             free_slots -= 1
             turns.append(Turn(operation, True))
@@ -82,10 +84,22 @@ def _ahead(operation: Standing, ahead_by_lock: Mapping[str, Sequence[Standing]])
     return sorted(found.values(), key=lambda other: other.status is Status.APPROVED)
 
 
-def _behind(ahead: Sequence[Standing]) -> str:
+def _without_taken_over(operation: Standing, ahead: list[Standing], begun: frozenset[int]) -> list[Standing]:
+    """What is left ahead of one that takes over the locks of interrupted operations: those that wait behind them
+    could not start anyway, and are passed, too.
+    """
+    yielding = {o.id for o in ahead if o.status is Status.INTERRUPTED and o.id in operation.takes_over}
+    if not yielding:
+        return ahead
+    return [o for o in ahead if o.id not in yielding and (o.status is not Status.APPROVED or o.id in begun)]
+
+
+def _behind(operation: Standing, ahead: Sequence[Standing]) -> str:
     first = ahead[0]
     what = f"{named(first.kind, first.service, first.environment)}, started by {first.requester}"
     match first.status:
+        case Status.INTERRUPTED if operation.kind == PASSES:
+            does = "interrupted since; a rollback that is asked for now takes its locks over"
         case Status.INTERRUPTED:
             does = "interrupted, and keeps its locks until somebody resumes or closes it"
         case Status.RUNNING:

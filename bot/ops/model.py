@@ -8,6 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from bot.policy import Door
+
+NOT_CONFIRMED = "roles not confirmed"
+"""The event of whatever went by the people table because Discord could not be asked who holds which role."""
+
 Json = Mapping[str, Any]
 """A JSON object: string keys; strings, integers, booleans, None, lists and objects as values, no floats in digests."""
 
@@ -73,6 +78,7 @@ class Plan:
     `shown` is what the card prints beside it (commit titles, CI state, ages): facts of the moment, outside the digest.
     `locks` are the resources that the run takes, all or none. `confirm` is a sentence when the requester must say yes
     first (re-deploying what already runs). `target` is what it deploys, in short, for one-line lists (`4f1c2a9`).
+    `takes_over` are interrupted operations whose locks it takes over; the content must name them, too.
     """
 
     environment: str
@@ -82,6 +88,7 @@ class Plan:
     content: Json
     shown: Json = field(default_factory=dict)
     confirm: str = ""
+    takes_over: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,14 @@ class Operation:
     cancel_requested_by: str
     seeded: bool
     reminded_at: datetime | None = None
+    door: Door = Door.DISCORD
+    """Where it was asked for."""
+    roles_confirmed: bool = True
+    """Whether Discord said, when last asked, that those behind it hold their roles; else the people table spoke."""
+    takes_over: tuple[int, ...] = ()
+    """The interrupted operations whose locks it takes over when it starts."""
+    locks_taken_by: int | None = None
+    """The operation that took this interrupted one's locks over."""
 
     @property
     def short_id(self) -> str:
@@ -158,7 +173,11 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the append-only record: audit, progress and feed in one. `name` is past tense (`vote.refused`)."""
+    """One line of the append-only record: audit, progress and feed in one. `name` is past tense (`vote.refused`).
+
+    `environment` and `service` say where somebody was refused whose wish became no operation; the events of an
+    operation have them only where the record is searched (`Engine.audit`).
+    """
 
     id: int
     operation_id: int | None
@@ -168,6 +187,8 @@ class Event:
     data: Json
     count: int
     at: datetime
+    environment: str = ""
+    service: str = ""
 
 
 def canonical(content: Json) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from bot.ops.model import Event, Json, Operation, Status, Step, StepState, Verdict, Vote
+from bot.policy import Door
 
 StoredStep = dict[str, Any]
 """`{"name", "state", "text", "started_at", "ended_at"}`; times are ISO 8601 in UTC or None."""
@@ -50,6 +51,10 @@ def operation_of(row: RowMapping, now: datetime) -> Operation:
         cancel_requested_by=row["cancel_requested_by"],
         seeded=row["seeded"],
         reminded_at=row["reminded_at"],
+        door=Door(row["door"]),
+        roles_confirmed=row["roles_confirmed"],
+        takes_over=tuple(row["takes_over"]),
+        locks_taken_by=row["locks_taken_by"],
     )
 
 
@@ -106,5 +111,5 @@ def _iso(at: datetime) -> str:
 
 
 def merged(before: Json, values: Json) -> dict[str, Any]:
-    """A checkpoint with new values over the old ones."""
+    """What was kept, a checkpoint or what is shown, with new values over the old ones."""
     return {**before, **values}

@@ -5,7 +5,12 @@ from dataclasses import asdict
 
 from bot.errors import Refused
 from bot.ops.model import Json, Operation, digest_of
-from bot.policy import Action, Actor, Decision, Facts, PolicyRow, authorise, row_of
+from bot.policy import Action, Actor, Decision, Door, Facts, PolicyRow, authorise, row_of
+
+
+def trace(actor: Actor) -> dict[str, str]:
+    """What the record keeps of how somebody came in: nothing for a member of the guild, else the door."""
+    return {} if actor.door is Door.DISCORD else {"door": actor.door.value}
 
 
 def action_of(kind: str) -> Action:
@@ -27,13 +32,17 @@ class Rules:
         self._rows = tuple(rows)
         self._written = {row: asdict(row) for row in self._rows}
 
+    def decision(self, actor: Actor, kind: str, environment: str, facts: Facts) -> Decision:
+        """The decision on asking, for or against."""
+        return authorise(self._rows, actor, action_of(kind), environment, facts)
+
     def asking(self, actor: Actor, kind: str, environment: str, facts: Facts = Facts()) -> Decision:
         """The decision that lets the actor ask.
 
         Raises:
             Refused: it does not.
         """
-        decision = authorise(self._rows, actor, action_of(kind), environment, facts)
+        decision = self.decision(actor, kind, environment, facts)
         if not decision.allowed:
             raise _refusal(decision)
         return decision

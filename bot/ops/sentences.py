@@ -17,8 +17,8 @@ def title(operation: Operation) -> str:
 
 
 def named(kind: str, service: str, environment: str) -> str:
-    """`deploy of app to prod`, `rollback of app in prod`."""
-    preposition = "in" if kind == "rollback" else "to"
+    """`deploy of app to prod`, `rollback of app in prod`, `reload in control`."""
+    preposition = "to" if kind == "deploy" else "in"
     return f"{kind} of {service} {preposition} {environment}" if service else f"{kind} {preposition} {environment}"
 
 

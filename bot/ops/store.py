@@ -4,35 +4,32 @@ A transition is one UPDATE that names the statuses from which it is allowed; who
 Whatever changes a row also writes its event and marks the card, in the same transaction. Decisions live in the engine.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Result, RowMapping, and_, delete, func, or_, select, update
-from sqlalchemy.dialects import sqlite
 
 from bot.db.cards import Priority, mark_dirty
 from bot.db.database import Database
-from bot.db.tables import events, locks, operations, votes
+from bot.db.tables import locks, operations, votes
 from bot.errors import Refused
 from bot.ops import statements
 from bot.ops.lineup import Standing
-from bot.ops.model import NEXT, Event, Json, Operation, Status, Verdict, Vote
-from bot.ops.rows import StoredStep, event_of, operation_of, vote_of
-
-Now = Callable[[], datetime]
+from bot.ops.model import NEXT, NOT_CONFIRMED, Json, Operation, Status, Verdict, Vote
+from bot.ops.record import Clean, Now, Record, cleaned, utc_now
+from bot.ops.rows import StoredStep, operation_of, vote_of
 
 DEPLOYING = ("deploy", "rollback")
 """The kinds of operations that put a version somewhere."""
+FOREIGN = frozenset(
+    ("target", "shown", "reason", "policy_reason", "waiting_for", "log_tail", "steps", "result", "checkpoint")
+)
+"""The columns of an operation into which text from outside finds its way. What a vote binds to is not among them."""
 _FROM: Mapping[Status, tuple[Status, ...]] = {
     to: tuple(status for status, following in NEXT.items() if to in following) for to in Status
 }
-
-
-def utc_now() -> datetime:
-    """The clock of everything that is not under test."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +61,37 @@ class Filter:
     requester: str = ""
     kinds: Collection[str] = ()
     limit: int = 25
+    before_id: int | None = None
 
 
-class Store:
-    """The SQL, with what every statement needs: the clock, and where an environment's cards go.
+class Store(Record):
+    """All the SQL of the core, with what every statement needs: the clock, and where an environment's cards go.
 
     `channels` gives the Discord channel id of each environment; an environment that is not in it has no cards.
+    `clean` takes secrets out of what comes from outside, before it is written.
     """
 
-    def __init__(self, database: Database, *, channels: Mapping[str, int] | None = None, now: Now = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        channels: Mapping[str, int] | None = None,
+        now: Now = utc_now,
+        clean: Clean = str,
+    ) -> None:
+        super().__init__(now=now, clean=clean)
         self.database = database
-        self.now = now
         self._channels = dict(channels or {})
 
     # ---- operations --------------------------------------------------------------------------------------------
 
     def insert(self, connection: Connection, values: Mapping[str, Any]) -> Operation | None:
         """A new operation; None, and nothing written, when its request key is taken."""
-        return self._changed(connection, connection.execute(statements.INSERT, dict(values)).mappings().one_or_none())
+        row = connection.execute(statements.INSERT, self._without_secrets(values)).mappings().one_or_none()
+        return self._changed(connection, row)
+
+    def _without_secrets(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: cleaned(value, self.clean) if name in FOREIGN else value for name, value in values.items()}
 
     def get(self, connection: Connection, operation_id: int) -> Operation | None:
         return self._one(connection.execute(statements.BY_ID, {"wanted_id": operation_id}))
@@ -115,15 +125,16 @@ class Store:
         actor: str,
         text: str,
         owner: str | None = None,
+        data: Json | None = None,
         **changes: Any,
     ) -> Operation | None:
         """Take the one step to `to` with its event; None, and nothing written, when the row stands elsewhere.
 
-        `owner` also demands that this executor still holds the lease.
+        `owner` also demands that this executor still holds the lease; `data` goes into the event.
         """
         row = self._update(connection, operation_id, _FROM[to], owner, {**changes, "status": to})
         if row is not None:
-            self.record(connection, f"operation.{to}", actor, text, operation_id=operation_id)
+            self.record(connection, f"operation.{to}", actor, text, operation_id=operation_id, data=data)
         return self._changed(connection, row)
 
     def moved(self, connection: Connection, operation_id: int, to: Status, **rest: Any) -> Operation:
@@ -153,7 +164,7 @@ class Store:
         self, connection: Connection, operation_id: int, statuses: Sequence[Status], owner: str | None, changes: Json
     ) -> RowMapping | None:
         statement = statements.moving(tuple(statuses), owner is not None)
-        values = {**changes, "wanted_id": operation_id, "wanted_owner": owner}
+        values = {**self._without_secrets(changes), "wanted_id": operation_id, "wanted_owner": owner}
         if owner is None:
             del values["wanted_owner"]
         return connection.execute(statement, values).mappings().one_or_none()
@@ -185,6 +196,8 @@ class Store:
         for column in ("environment", "service", "requester"):
             if getattr(wanted, column):
                 statement = statement.where(table[column] == getattr(wanted, column))
+        if wanted.before_id is not None:
+            statement = statement.where(table.id < wanted.before_id)
         now = self.now()
         return [operation_of(row, now) for row in connection.execute(statement).mappings()]
 
@@ -219,6 +232,13 @@ class Store:
         table = operations.c
         soon = and_(table.status == Status.PENDING, table.reminded_at.is_(None), table.expires_at <= expiring_before)
         return list(connection.execute(select(table.id).where(soon).order_by(table.id)).scalars())
+
+    def not_confirmed(self, connection: Connection, operation: Operation, person: str, *others: str) -> Operation:
+        """Write down that these persons' roles went by the people table alone; the operation with that mark."""
+        named = " and ".join((person, *others))
+        text = f"Discord could not be asked about the roles of {named}: the duties of the people table counted."
+        self.record(connection, NOT_CONFIRMED, person, text, operation_id=operation.id)
+        return self.change(connection, operation.id, tuple(Status), roles_confirmed=False) or operation
 
     # ---- running them ------------------------------------------------------------------------------------------
 
@@ -270,6 +290,11 @@ class Store:
         )
         return set(connection.execute(statement).scalars())
 
+    def take_back(self, connection: Connection, operation_id: int, person: str) -> bool:
+        """Take that person's approval away; False: there is none."""
+        mine = and_(votes.c.operation_id == operation_id, votes.c.person == person, votes.c.verdict == Verdict.APPROVE)
+        return connection.execute(delete(votes).where(mine)).rowcount == 1
+
     def add_vote(self, connection: Connection, vote: Vote) -> int:
         """Write the vote (one a person; a second one breaks the constraint) and count the persons who approve."""
         connection.execute(
@@ -279,7 +304,7 @@ class Store:
                 "person": vote.person,
                 "verdict": vote.verdict,
                 "digest": vote.digest,
-                "reason": vote.reason,
+                "reason": self.clean(vote.reason),
                 "at": vote.at,
             },
         )
@@ -288,65 +313,44 @@ class Store:
         )
         return int(connection.execute(counted).scalar_one())
 
-    # ---- events ------------------------------------------------------------------------------------------------
-
-    def record(
-        self,
-        connection: Connection,
-        name: str,
-        actor: str,
-        text: str,
-        *,
-        operation_id: int | None = None,
-        data: Json | None = None,
-        fold: str | None = None,
-        at: datetime | None = None,
-    ) -> None:
-        """Append an event. Events of one `fold` on one day are one row that counts and shows the latest time."""
-        now = at or self.now()
-        values = {
-            "operation_id": operation_id,
-            "name": name,
-            "actor": actor,
-            "text": text,
-            "data": data or {},
-            "at": now,
-        }
-        if fold is None:
-            connection.execute(statements.RECORD, values)
-            return
-        insert = sqlite.insert(events).values(
-            **values, fold=f"{now:%Y-%m-%d}|{operation_id or ''}|{name}|{actor}|{fold}"
-        )
-        counted = {"count": events.c.count + 1, "at": insert.excluded.at, "text": insert.excluded.text}
-        connection.execute(insert.on_conflict_do_update(index_elements=["fold"], set_=counted))
-
-    def record_refusal(
-        self, connection: Connection, name: str, actor: str, refusal: Refused, operation_id: int | None
-    ) -> None:
-        """Append a refusal; those of one actor and rule fold."""
-        rule = refusal.rule or "input"
-        self.record(connection, name, actor, str(refusal), operation_id=operation_id, data={"rule": rule}, fold=rule)
-
-    def events(self, connection: Connection, operation_id: int | None, limit: int) -> list[Event]:
-        """Newest first."""
-        statement = select(events).order_by(events.c.id.desc()).limit(limit)
-        if operation_id is not None:
-            statement = statement.where(events.c.operation_id == operation_id)
-        return [event_of(row) for row in connection.execute(statement).mappings()]
-
     # ---- locks -------------------------------------------------------------------------------------------------
 
     def take_locks(self, connection: Connection, operation: Operation) -> bool:
-        """All of the operation's resources or none. False: somebody else holds one of them."""
-        taken: list[str] = []
-        for resource in sorted(set(operation.locks)):
+        """All of the operation's resources or none. False: somebody else holds one of them.
+
+        What an interrupted operation holds that this one takes over is no hindrance: the lock changes hands.
+        """
+        resources = sorted(set(operation.locks))
+        held = self.holders(connection, resources)
+        if any(holder not in operation.takes_over for holder in held.values()):
+            return False
+        before = [self.get(connection, holder) for holder in sorted(set(held.values()))]
+        if any(holder is None or holder.status is not Status.INTERRUPTED for holder in before):
+            return False
+        for holder in filter(None, before):
+            self._take_over(connection, holder, operation)
+        for resource in resources:
             wanted = {"resource": resource, "operation_id": operation.id, "since": self.now()}
-            if connection.execute(statements.TAKE_LOCK, wanted).first() is None:
-                connection.execute(delete(locks).where(locks.c.resource.in_(taken)))
-                return False
-            taken.append(resource)
+            if resource not in held and connection.execute(statements.TAKE_LOCK, wanted).first() is None:
+                raise RuntimeError(f"the lock {resource} was taken within the transaction that had seen it free")
         return True
+
+    def _take_over(self, connection: Connection, holder: Operation, operation: Operation) -> None:
+        """Give the operation those of its locks that an interrupted one holds, and write that down on both."""
+        mine = and_(locks.c.operation_id == holder.id, locks.c.resource.in_(set(operation.locks)))
+        connection.execute(update(locks).where(mine).values(operation_id=operation.id, since=self.now()))
+        if self.change(connection, holder.id, (Status.INTERRUPTED,), locks_taken_by=operation.id) is None:
+            raise RuntimeError(f"operation {holder.id} went on within the transaction that had seen it interrupted")
+        by, name = operation.requester, "locks.taken_over"
+        lost = f"{operation.short_id}, asked for by {by}, took its locks over."
+        took = f"It took over the locks of {holder.short_id}, which is interrupted."
+        self.record(connection, name, by, lost, operation_id=holder.id, data={"by_operation": operation.id})
+        self.record(connection, name, by, took, operation_id=operation.id, data={"from_operation": holder.id})
+
+    def holders(self, connection: Connection, resources: Sequence[str]) -> dict[str, int]:
+        """Which operation holds which of these resources; free ones are left out."""
+        statement = select(locks.c.resource, locks.c.operation_id).where(locks.c.resource.in_(resources))
+        return {str(row.resource): int(row.operation_id) for row in connection.execute(statement)}
 
     def release_locks(self, connection: Connection, operation_id: int) -> None:
         connection.execute(statements.RELEASE_LOCKS, {"wanted_id": operation_id})
@@ -361,7 +365,8 @@ _STANDING = tuple(name for name in Standing.__dataclass_fields__ if name != "ste
 def _standing_of(row: RowMapping) -> Standing:
     values = {name: row[name] for name in _STANDING}
     step = next((step["name"] for step in reversed(row["steps"]) if step["state"] == "running"), "")
-    return Standing(**{**values, "status": Status(row["status"]), "locks": tuple(row["locks"])}, step=step)
+    lists = {name: tuple(row[name]) for name in ("locks", "takes_over")}
+    return Standing(**{**values, **lists, "status": Status(row["status"])}, step=step)
 
 
 def _priority(status: Status) -> Priority:

@@ -1,20 +1,23 @@
 """The build: one dispatch of the workflow, followed job by job and step by step until the registry holds the image.
 
-Exactly one dispatch: the request id is saved before it is sent, and an answer that was lost is looked up by that id in
-the run's name. Only a refusal that GitHub itself has worded (a rate limit) is asked again.
+Exactly one dispatch: it carries a request id that follows from the operation, and an answer that was lost is looked up
+by that id in the run's name. Only a refusal that GitHub itself has worded (a rate limit) is asked again. An operation
+that came back from a copy of the database looks for its run before it asks for one.
 """
 
 import asyncio
+import hashlib
 import time
-import uuid
 from typing import NoReturn
 
 from bot.clients.github import GithubClient
 from bot.clients.github_types import Job, WorkflowRun
 from bot.errors import Unavailable, Unknown
 from bot.ops.handler import Cancelled, Failed, Interrupted, Run
+from bot.ops.model import Operation
 from bot.services.images import Images
 from bot.services.patience import CancelAsked, heed, look_for, pause, persist
+from bot.services.restore import was_restored
 from bot.settings import GithubSettings, ServiceSettings
 
 STEP = "Build"
@@ -106,7 +109,9 @@ class Builder:
         """The id of our one workflow run: dispatched now, or found again."""
         if _was_sent(run):
             return await self._found(run, str(run.operation.checkpoint["request_id"]))
-        request_id = uuid.uuid4().hex
+        if (before := await self._sent_before(run)) is not None:
+            return before
+        request_id = request_id_of(run.operation)
         plan = run.operation.plan
         inputs = {
             "component": str(plan["service"]),
@@ -137,6 +142,20 @@ class Builder:
             return await self._found(run, request_id)
         await run.checkpoint(run_id=run_id)
         return run_id
+
+    async def _sent_before(self, run: Run) -> int | None:
+        """The run that was dispatched after the copy was made from which this operation came back; None: there is none,
+        or it never was in a copy.
+        """
+        if not was_restored(run.operation):
+            return None
+        request_id = request_id_of(run.operation)
+        found = await look_for(run, lambda: self._github.find_run(request_id), within_s=0)
+        if found is None:
+            return None
+        await run.note("GitHub has the build already: it was asked for after the copy from which this state came back.")
+        await run.checkpoint(request_id=request_id, run_id=found.id)
+        return found.id
 
     async def _found(self, run: Run, request_id: str) -> int:
         found = await look_for(run, lambda: self._github.find_run(request_id))
@@ -211,12 +230,13 @@ class Builder:
             Cancelled: always, once it is verified.
         """
         run_id = run.operation.checkpoint.get("run_id")
+        if run_id is None and _was_sent(run):
+            run_id = await self._found(run, str(run.operation.checkpoint["request_id"]))
         if run_id is None:
-            if _was_sent(run):
-                run_id = await self._found(run, str(run.operation.checkpoint["request_id"]))
-            else:
-                await run.step(STEP, "skipped", "not started")
-                raise Cancelled("Cancelled before the build was started. Nothing was rolled out.")
+            run_id = await self._sent_before(run)
+        if run_id is None:
+            await run.step(STEP, "skipped", "not started")
+            raise Cancelled("Cancelled before the build was started. Nothing was rolled out.")
         await run.step(STEP, "running", "asking GitHub to cancel")
         asked, wait_s = False, CANCEL_POLL_S
         while True:
@@ -238,6 +258,12 @@ class Builder:
                         f"GitHub confirms that the build ended as {now.conclusion}. Nothing was rolled out."
                     )
             await asyncio.sleep(wait_s)
+
+
+def request_id_of(operation: Operation) -> str:
+    """The mark of the operation's one build: the same from every copy of its row, and no other operation's."""
+    told = f"{operation.id} {operation.request_key} {operation.created_at.isoformat()} {operation.digest}"
+    return hashlib.sha256(f"quarterdeck build {told}".encode()).hexdigest()[:32]
 
 
 def _was_sent(run: Run) -> bool:

@@ -127,6 +127,18 @@ class Catalog:
             )
         raise Refused(f"GitHub has no branch {_quoted(ref)}.", hint="Pick one of the suggestions, or push it first.")
 
+    async def moved_on(self, branch: str, sha: str) -> tuple[int, Commit | None]:
+        """How many commits the branch has come to hold beyond that one, and its newest; (0, None): none, or no branch.
+
+        Raises:
+            Unavailable: GitHub could not be asked.
+        """
+        head = await self._github.branch_head(branch)
+        if head is None or head == sha:
+            return 0, None
+        comparison, newest = await asyncio.gather(self._github.compare(head, sha), self._github.commit(head))
+        return comparison.behind_by, newest
+
     async def _containing(self, sha: str, allowed: tuple[str, ...]) -> Target:
         commit = await self._github.commit(sha)
         if commit is None or not commit.sha.startswith(sha):  # GitHub also takes the name of a tag for an id

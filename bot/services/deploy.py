@@ -237,6 +237,7 @@ class DeployHandler:
         service = self._catalog.service(operation.service)
         try:
             await self._builder.begin(run, service)  # first of all: nobody waits for a build that could have begun
+            await self._tell_how_far(run)
             await self._release.opened(run)
             digest, reused = await self._builder.image(run, service)
             result = await self._release.rolled_out(run, self._images.reference(service, digest))
@@ -246,6 +247,18 @@ class DeployHandler:
         await self._release.ended(run, "success", "live, checked")
         run_url = str(run.operation.checkpoint.get("run_url", ""))
         return {**result, "reused_image": reused, "build_run": run_url}
+
+    async def _tell_how_far(self, run: Run) -> None:
+        """Let the card say, once, how far the branch has moved on since; a courtesy, which a silent GitHub may omit."""
+        plan, branch = run.operation.plan, str(run.operation.shown.get("branch") or "")
+        if not branch or "newest" in run.operation.shown:
+            return
+        try:
+            ahead, newest = await self._catalog.moved_on(branch, str(plan["commit"]))
+        except Unavailable:
+            return
+        head = {"sha": newest.sha, "title": newest.title} if newest else None
+        await run.shown(branch_ahead=ahead, newest=head)
 
     async def resume(self, run: Run) -> Json | None:
         """See `Handler.resume`: every step reads the checkpoint first, so going on is running again."""

@@ -44,6 +44,9 @@ class Unstoppable:
     async def checkpoint(self, **values: object) -> None:
         await self._run.checkpoint(**values)
 
+    async def shown(self, **values: object) -> None:
+        await self._run.shown(**values)
+
     async def note(self, text: str) -> None:
         await self._run.note(text)
 
@@ -109,12 +112,13 @@ def _final(error: Unavailable) -> bool:
     return isinstance(error, NotVisible) or error.status not in (408, 429)
 
 
-async def look_for(run: Run, ask: Callable[[], Awaitable[T | None]]) -> T | None:
+async def look_for(run: Run, ask: Callable[[], Awaitable[T | None]], *, within_s: float | None = None) -> T | None:
     """Look for the trace of a request whose answer was lost; None: the service answered, and it has none.
 
     While the service does not answer, nothing is known of the trace: that time does not count, and the card says so.
+    A request of long ago shows at once: `within_s=0` asks until there is one answer. Else it may take `LOOKUP_S`.
     """
-    left_s = LOOKUP_S
+    left_s = LOOKUP_S if within_s is None else within_s
     while True:
         try:
             found = await ask()

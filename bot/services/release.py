@@ -5,8 +5,9 @@ from typing import Any
 
 from bot.clients.github import GithubClient
 from bot.errors import Unavailable
-from bot.ops.handler import Failed, Run
+from bot.ops.handler import Failed, Interrupted, Run
 from bot.ops.model import Operation
+from bot.services.restore import was_restored
 from bot.services.rollout import Rollout
 from bot.services.running import Versions
 
@@ -27,6 +28,9 @@ class Release:
         if "deployment_id" in operation.checkpoint:
             return
         await run.checkpoint(deployment_id=None)
+        if was_restored(operation):
+            await run.note("It came back from a copy, so it may have a deployment record on GitHub: none was made.")
+            return
         try:
             deployment_id = await self._github.create_deployment(
                 commit=str(operation.plan["commit"]),
@@ -67,6 +71,11 @@ class Release:
         try:
             health = await self._rollout.verify(run, image, commit)
         except Failed as error:
+            if was_restored(operation):
+                raise Interrupted(
+                    f"{error} This state came back from a copy: a later operation, of which nothing is known any more, "
+                    "may have brought that. Nothing was switched back. Look at /status, then close this operation."
+                ) from error
             if not previous["image"] or previous["image"] == image:
                 nowhere = f"{error} There is no earlier version to switch back to."
                 raise Failed(nowhere, log_tail=error.log_tail) from error

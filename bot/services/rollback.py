@@ -2,14 +2,16 @@
 while GitHub cannot be reached.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
 from bot.clients.aws import AwsClient
 from bot.errors import QuarterdeckError, Refused
 from bot.ops.handler import Failed, Run
-from bot.ops.model import Json, Operation, Plan, Request
+from bot.ops.model import Json, Operation, Plan, Request, Status
+from bot.ops.sentences import title
+from bot.ops.store import Lock
 from bot.services.catalog import Catalog
 from bot.services.release import Release
 from bot.services.rollout import Rollout
@@ -22,6 +24,12 @@ class Past(Protocol):
     """The part of the core that remembers what was deployed."""
 
     async def deployed(self, environment: str, service: str, *, limit: int) -> Sequence[Operation]: ...
+
+    async def operations(
+        self, *, statuses: Collection[Status], environment: str, service: str
+    ) -> Sequence[Operation]: ...
+
+    async def locks(self) -> Sequence[Lock]: ...
 
 
 class RollbackHandler:
@@ -44,9 +52,26 @@ class RollbackHandler:
 
         A version that was rolled back from, and not deployed again since, comes after all others: whoever rolls back
         a second time wants to go further back, not to return to what was just left.
+
+        While an operation runs or is interrupted there, what runs now is not settled: then the newest verified
+        version is a target as well, even where it still answers, and first of all comes the version that a rollback
+        under way was to bring back.
         """
+        unsettled = await self._holding(environment, service)
+        found = await self._earlier(environment, service, settled=not unsettled)
+        meant = [str(holder.plan["commit"]) for holder in unsettled if holder.kind == self.kind]
+        return sorted(found, key=lambda operation: operation.result["commit"] not in meant)
+
+    async def _holding(self, environment: str, service: str) -> list[Operation]:
+        """The running and interrupted operations that hold the service's lock."""
+        holding = {lock.operation_id for lock in await self._past.locks()}
+        under_way = (Status.RUNNING, Status.INTERRUPTED)
+        found = await self._past.operations(statuses=under_way, environment=environment, service=service)
+        return [operation for operation in found if operation.id in holding]
+
+    async def _earlier(self, environment: str, service: str, *, settled: bool) -> list[Operation]:
         running = await self._versions.running(environment, service)
-        seen, left = {running.commit}, set[str]()
+        seen, left = {running.commit} if settled else set[str](), set[str]()
         kept, shunned = list[Operation](), list[Operation]()
         for operation in await self._past.deployed(environment, service, limit=200):
             commit = str(operation.result.get("commit", ""))
@@ -63,6 +88,8 @@ class RollbackHandler:
         self._catalog.environment(environment)
         service = self._catalog.deployable(name)
         running = await self._versions.running(environment, name)
+        under_way = await self._holding(environment, name)
+        holders = [operation for operation in under_way if operation.status is Status.INTERRUPTED]
         chosen = self._chosen(await self.candidates(environment, name), str(request.params.get("to") or ""))
         image = str(chosen.result["image"])
         if await self._aws.image_by_digest(service.image_repository, image.rsplit("@", 1)[-1]) is None:
@@ -72,8 +99,11 @@ class RollbackHandler:
             service=name,
             target=chosen.target,
             locks=(f"{environment}/{name}",),
-            content=await self._content(environment, name, running, chosen),
-            shown=self._shown(environment, name, running, chosen),
+            content=await self._content(environment, name, running, chosen)
+            | {"takes_over": [holder.id for holder in holders]},
+            shown=self._shown(environment, name, running, chosen) | _held(holders, running),
+            confirm=_confirmation(holders, running),
+            takes_over=tuple(holder.id for holder in holders),
         )
 
     def _chosen(self, candidates: Sequence[Operation], wanted: str) -> Operation:
@@ -129,7 +159,7 @@ class RollbackHandler:
         if dict(plan["catalog"]) != self._catalog.entry(environment, name):
             return f"The catalog entry of {name} in {environment} has changed since it was shown."
         running = await self._versions.running(environment, name)
-        if running.known == "live" and running.commit == plan["commit"]:
+        if running.known == "live" and running.commit == plan["commit"] and not operation.takes_over:
             return f"{environment} already runs {running.commit[:7]}."
         before = str((plan.get("replaces") or {}).get("commit", ""))
         if operation.quorum > 0 and running.known != "unknown" and running.commit != before:
@@ -150,3 +180,30 @@ class RollbackHandler:
     async def resume(self, run: Run) -> Json | None:
         """See `Handler.resume`: every step reads the checkpoint first, so going on is running again."""
         return await self.run(run)
+
+
+def _held(holders: Sequence[Operation], running: Running) -> dict[str, Any]:
+    """What the card shows of the interrupted operations whose locks are taken over, and what answers meanwhile."""
+    if not holders:
+        return {}
+    return {
+        "takes_over": [
+            {"id": o.id, "kind": o.kind, "target": o.target, "requester": o.requester, "reason": o.reason}
+            for o in holders
+        ],
+        "answers": {"commit": running.commit, "known": running.known, "healthy": running.healthy},
+    }
+
+
+def _confirmation(holders: Sequence[Operation], running: Running) -> str:
+    if not holders:
+        return ""
+    held = ", ".join(f"{o.short_id} ({title(o)}, {o.target})" for o in holders)
+    if running.known == "live":
+        answers = f"The service answers with {running.commit[:7]}" + ("." if running.healthy else ", and is not well.")
+    else:
+        answers = "The service does not answer now."
+    return (
+        f"{held} is interrupted, so what it has done is not certain, and it holds the lock. {answers} "
+        f"Rolling back takes the lock over; what was interrupted can then only be closed."
+    )

@@ -2,12 +2,16 @@
 
 The command is sent once: its comment carries the operation, by which it is found again after a lost answer or a crash.
 The way back to the version before is such a command, too. What cannot be seen is never told as a failure.
+
+An operation that came back from a copy of the database may have sent its command after the copy was made: it looks for
+it first, and sends one only while the host still serves what the operation was to replace.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bot.clients.aws import AwsClient, Document, Invocation
@@ -15,11 +19,14 @@ from bot.errors import Unavailable, Unknown
 from bot.ops.handler import Cancelled, Failed, Interrupted, Run
 from bot.ops.model import StepState
 from bot.services.patience import CancelAsked, Unstoppable, heed, look_for, pause, persist
+from bot.services.restore import was_restored
 from bot.services.running import Versions
 from bot.services.transcript import read_transcript
 from bot.settings import AwsSettings, Settings
 
 VERIFY = "Verify"
+BACK = "back"
+"""The name of the order that brings the version before back."""
 LOG_TAIL_LINES = 25
 EXIT_FAILED = 1
 """The script's exit code for: it failed, and the version before serves (infra/host/deploy)."""
@@ -81,7 +88,7 @@ class Rollout:
             Interrupted: what the host did cannot be told.
         """
         try:
-            last = await self._carried_out(Unstoppable(run), _Order(image, commit, "back"))
+            last = await self._carried_out(Unstoppable(run), _Order(image, commit, BACK))
         except Failed:
             return False
         if last.status not in ("Success", "Failed"):
@@ -101,6 +108,10 @@ class Rollout:
         operation, sent_at = run.operation, f"{order.name}_sent_at"
         if operation.checkpoint.get(sent_at) is not None:
             return await self._found(run, order)
+        if was_restored(operation):
+            if (before := await self._sent_before(run, order)) is not None:
+                return before
+            await self._refuse_overtaken(run, order)
         parameters = {
             "Environment": operation.environment,
             "Service": operation.service,
@@ -135,9 +146,42 @@ class Rollout:
         await run.checkpoint(**{f"{order.name}_id": command_id})
         return command_id
 
-    async def _found(self, run: Run, order: _Order) -> str:
+    async def _sent_before(self, run: Run, order: _Order) -> str | None:
+        """The command that was sent after the copy from which this operation came back; None: there is none."""
+        found = await self._trace(run, order, within_s=0)
+        if found is not None:
+            await run.note("The host got its command after the copy from which this state came back: it is followed.")
+            await run.checkpoint(**{f"{order.name}_id": found})
+        return found
+
+    async def _refuse_overtaken(self, run: Run, order: _Order) -> None:
+        """What was put on the host after the copy was made is newer than an operation of the copy.
+
+        Raises:
+            Failed: the host serves something else than what was to be replaced; nothing was sent.
+            Interrupted: it cannot be told.
+        """
+        serving = None if order.name == BACK else await self.serving(run)
+        if serving is None:
+            raise Interrupted(
+                "This state came back from a copy, and what was done on the host since cannot be told. Nothing was "
+                "sent. Look at /status, then close this operation."
+            )
+        before = str((run.operation.plan.get("replaces") or {}).get("commit") or "")
+        now = str(serving.get("commit") or "")
+        if now != before and serving.get("image") != order.image:
+            raise Failed(
+                f"This state came back from a copy; since then {now[:7] or 'nothing'} came to serve, not "
+                f"{before[:7] or 'nothing'} as it was shown. Nothing was rolled out: ask for it anew."
+            )
+
+    async def _trace(self, run: Run, order: _Order, *, within_s: float | None = None) -> str | None:
         instance_id, comment = _instance(run), order.comment(run)
-        found = await look_for(run, lambda: self._aws.find_command(instance_id=instance_id, comment=comment))
+        ask = partial(self._aws.find_command, instance_id=instance_id, comment=comment)
+        return await look_for(run, ask, within_s=within_s)
+
+    async def _found(self, run: Run, order: _Order) -> str:
+        found = await self._trace(run, order)
         if found is None:
             raise Interrupted(
                 "The rollout was asked for, but whether AWS sent it to the host is not known: no command carries our "
@@ -182,6 +226,8 @@ class Rollout:
             return await self._after_stop(
                 run, order, f"SSM stopped the rollout after its time limit ({last.status}).", tail
             )
+        if last.status == "Cancelled" and run.cancel_requested.is_set():  # by us, before a restart
+            return await self._after_cancel(run, order)
         if last.status == "Cancelled":
             return await self._after_stop(run, order, "Somebody cancelled the rollout in AWS.", tail)
         raise Interrupted(
@@ -226,16 +272,22 @@ class Rollout:
             Cancelled: the old version serves, verified. Failed: it had failed before. Interrupted: it cannot be seen.
         """
         command_id = run.operation.checkpoint.get("command_id")
-        if command_id is None:
-            if run.operation.checkpoint.get("command_sent_at") is None:
-                raise Cancelled("Cancelled before anything was sent to the host.")
+        if command_id is None and run.operation.checkpoint.get("command_sent_at") is not None:
             command_id = await self._found(run, order)
+        if command_id is None and was_restored(run.operation):
+            command_id = await self._sent_before(run, order)
+        if command_id is None:
+            raise Cancelled("Cancelled before anything was sent to the host.")
         last = await self._stopped(run, str(command_id))
         if last.status == "Success":
             await run.note("The cancel came too late: the host had finished.")
             return await self._judge(run, order, last)
         if last.status == "Failed" and last.exit_code == EXIT_FAILED:
             return await self._judge(run, order, last)
+        return await self._after_cancel(run, order)
+
+    async def _after_cancel(self, run: Run, order: _Order) -> Mapping[str, Any]:
+        """What serves now that our command was stopped as somebody asked; raises as `_stop` does."""
         serving = await self.serving(run)
         if serving is None:
             raise Interrupted("The host's command was cancelled, but what serves now cannot be seen.")

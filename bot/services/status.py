@@ -1,11 +1,12 @@
 """Status: what runs where, since when, by whom, how it is, what goes on, and what waits for the person who asks.
 
-Only reads. Every part that cannot be seen gives a sentence of its own instead of a figure; a missing figure is never 0.
+Only reads. Every figure has an age: what cannot be seen now is shown as it was last seen, with that time, or is
+unknown; a missing figure is never 0. Every part that does not answer gives a sentence of its own.
 """
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
@@ -16,10 +17,14 @@ from bot.ops.model import Operation, Status
 from bot.ops.store import Lock
 from bot.policy import Actor
 from bot.services.catalog import Catalog
+from bot.services.outside import AWS, GITHUB, HOST, NAMES, Outside, Standing
 from bot.services.running import Running, Versions
 from bot.settings import Settings
 
 T = TypeVar("T")
+PATIENCE_S = 6.0
+"""For one figure: an answer without it, now, is worth more than a complete one much later."""
+SECOND_TRY_S = 0.5
 
 
 class Core(Protocol):
@@ -36,46 +41,89 @@ class Core(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """How many commits a service is behind `of` (an environment or a branch); None: it cannot be said."""
+    """How many commits a service is behind `of` (an environment or a branch), as seen at `seen_at`; None: unknown."""
 
     commits: int | None
     of: str
+    seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service in one environment. `deployable` is false for those that are only listed."""
+    """One service in one environment. `deployable` is false for those that are only listed.
+
+    `seen_at` is when the version shown was last vouched for, by the service itself or by the operation that checked
+    it; None: it is not known.
+    """
 
     service: str
     running: Running
     behind: Behind | None
     url: str
     deployable: bool
+    seen_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentStatus:
-    """One environment: its services and what is going on there. `agent_heard_at` None: the host is not heard."""
+    """One environment: its services and what is going on there.
+
+    `agent_heard_at` is when the host's agent last reported, as far as AWS has told us; None: it is not heard, or not
+    known. `agent_asked_at` is when AWS told us; it is older than the overview while AWS does not answer.
+    """
 
     name: str
     services: tuple[ServiceStatus, ...]
     going_on: tuple[Operation, ...]
     locks: tuple[Lock, ...]
     agent_heard_at: datetime | None
+    agent_asked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The whole answer, as of one moment. `troubles` are sentences about what cannot be seen now."""
+    """The whole answer. `as_of` is when it was asked for: every figure that was seen before then is an old one.
+
+    `outside` is how the parts stand that the figures come from, `troubles` are sentences about what cannot be seen now
+    although its part answers.
+    """
 
     as_of: datetime
     environments: tuple[EnvironmentStatus, ...]
     waits_for_you: tuple[Operation, ...]
+    outside: tuple[Standing, ...]
     troubles: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    """A version as the service itself named it."""
+
+    running: Running
+    at: datetime
+
+
+class _Troubles:
+    """What could not be seen while one overview was collected: (part, sentence)."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, str]] = []
+
+    async def or_none(self, part: str, asked: Awaitable[T]) -> T | None:
+        """The part's answer, or None with the sentence of what went wrong noted."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await asked
+        except Unavailable as error:
+            self.found.append((error.service, str(error)))
+        except TimeoutError:
+            name = NAMES.get(part, part)
+            self.found.append((part, f"{name} did not answer within {PATIENCE_S:.0f} s: its figures are older."))
+        return None
+
+
 class StatusService:
-    """Collects an overview; holds nothing between two calls."""
+    """Collects an overview; between two calls it keeps only the figures that it last saw, with their times."""
 
     def __init__(
         self,
@@ -86,6 +134,7 @@ class StatusService:
         versions: Versions,
         github: GithubClient,
         aws: AwsClient,
+        outside: Outside | None = None,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
@@ -93,9 +142,13 @@ class StatusService:
         self._versions = versions
         self._github = github
         self._aws = aws
+        self._outside = outside or Outside(settings.environments)
+        self._seen: dict[tuple[str, str], _Sighting] = {}
+        self._behind_seen: dict[tuple[str, str, str], Behind] = {}
+        self._agents: dict[str, tuple[datetime | None, datetime]] = {}
 
-    async def overview(self, actor: Actor, *, environment: str = "", service: str = "") -> Overview:
-        """Everything, or one environment, or one service.
+    async def overview(self, actor: Actor | None, *, environment: str = "", service: str = "") -> Overview:
+        """Everything, or one environment, or one service; without an actor it is nobody's in particular.
 
         Raises:
             Refused: the environment or the service is unknown.
@@ -106,53 +159,90 @@ class StatusService:
             self._catalog.service(service)
         names = [environment] if environment else list(self._catalog.environments)
         services = [service] if service else list(self._catalog.services)
-        troubles: list[str] = []
+        troubles, as_of = _Troubles(), datetime.now(UTC)
         environments = await asyncio.gather(*(self._environment(name, services, troubles) for name in names))
-        waiting = await self._core.waiting_for(actor)
-        return Overview(datetime.now(UTC), tuple(environments), tuple(waiting), tuple(dict.fromkeys(troubles)))
+        down = {standing.part for standing in self._outside.down()}
+        return Overview(
+            as_of=as_of,
+            environments=tuple(environments),
+            waits_for_you=tuple(await self._core.waiting_for(actor)) if actor else (),
+            outside=self._outside.standings(),
+            troubles=tuple(dict.fromkeys(sentence for part, sentence in troubles.found if part not in down)),
+        )
 
-    async def _environment(self, name: str, services: Sequence[str], troubles: list[str]) -> EnvironmentStatus:
-        found, going_on, locks, heard = await asyncio.gather(
+    async def agent(self, environment: str) -> datetime | None:
+        """When the agent of that environment's host last reported; None: AWS does not count it as online.
+
+        Raises:
+            Unavailable: AWS did not say.
+        """
+        found = await self._aws.agent_heard_at(self._settings.environments[environment].instance_id)
+        self._agents[environment] = (found, datetime.now(UTC))
+        if found is not None:
+            self._outside.heard(f"{HOST}{environment}")
+        else:
+            self._outside.silent(f"{HOST}{environment}", "AWS does not hear the agent of that host.")
+        return found
+
+    async def _environment(self, name: str, services: Sequence[str], troubles: _Troubles) -> EnvironmentStatus:
+        found, going_on, locks, _ = await asyncio.gather(
             asyncio.gather(*(self._service(name, service, troubles) for service in services)),
             self._core.operations(
                 statuses=(Status.PENDING, Status.APPROVED, Status.RUNNING, Status.INTERRUPTED), environment=name
             ),
             self._core.locks(),
-            _or_none(self._aws.agent_heard_at(self._settings.environments[name].instance_id), troubles),
+            troubles.or_none(AWS, self.agent(name)),
         )
         held = tuple(lock for lock in locks if lock.resource.split("/")[0] == name)
-        return EnvironmentStatus(name, tuple(found), tuple(going_on), held, heard)
+        heard_at, asked_at = self._agents.get(name, (None, None))
+        return EnvironmentStatus(name, tuple(found), tuple(going_on), held, heard_at, asked_at)
 
-    async def _service(self, environment: str, service: str, troubles: list[str]) -> ServiceStatus:
-        running = await self._versions.running(environment, service)
+    async def _service(self, environment: str, service: str, troubles: _Troubles) -> ServiceStatus:
+        running, seen_at = await self._running(environment, service)
         return ServiceStatus(
             service=service,
             running=running,
             behind=await self._behind(environment, service, running, troubles),
             url=self._versions.url(environment, service),
             deployable=self._catalog.service(service).deployable,
+            seen_at=seen_at,
         )
 
-    async def _behind(self, environment: str, service: str, running: Running, troubles: list[str]) -> Behind | None:
+    async def _running(self, environment: str, service: str) -> tuple[Running, datetime | None]:
+        """What runs there, and when that was last seen. Asked twice before a service is said not to answer."""
+        running = await self._versions.running(environment, service)
+        if running.known != "live" and self._versions.url(environment, service):
+            await asyncio.sleep(SECOND_TRY_S)
+            running = await self._versions.running(environment, service)
+        return self._last_seen(environment, service, running)
+
+    def _last_seen(self, environment: str, service: str, running: Running) -> tuple[Running, datetime | None]:
+        """What the service says now, or what was known of it last, and when that was."""
+        now, key = datetime.now(UTC), (environment, service)
+        if running.known == "live":
+            self._seen[key] = _Sighting(running, now)
+            return running, now
+        sighting, recorded_at = self._seen.get(key), running.since
+        if sighting is None or (recorded_at is not None and recorded_at > sighting.at):
+            return running, recorded_at
+        return replace(sighting.running, known="recorded", healthy=False), sighting.at
+
+    async def _behind(self, environment: str, service: str, running: Running, troubles: _Troubles) -> Behind | None:
         if not running.commit:
             return None
         follows = self._catalog.environment(environment).follows
         if follows is not None:
-            head, of = (await self._versions.running(follows, service)).commit, follows
+            there, _ = await self._running(follows, service)
+            head, of = there.commit, follows
         else:
             of = self._settings.github.default_branch
-            found = await _or_none(self._github.branch_head(of), troubles)
-            head = found or ""
-        if not head:
-            return Behind(None, of)
-        comparison = await _or_none(self._github.compare(running.commit, head), troubles)
-        return Behind(comparison.ahead_by if comparison else None, of)
-
-
-async def _or_none(asked: Awaitable[T], troubles: list[str]) -> T | None:
-    """The answer, or None with the sentence of what went wrong added to the troubles."""
-    try:
-        return await asked
-    except Unavailable as error:
-        troubles.append(str(error))
-        return None
+            newest = await troubles.or_none(GITHUB, self._github.branch_head(of))
+            head = newest or ""
+        asked = self._github.compare(running.commit, head) if head else None
+        comparison = await troubles.or_none(GITHUB, asked) if asked else None
+        key = (environment, service, running.commit)
+        if comparison is None:
+            return self._behind_seen.get(key, Behind(None, of))
+        self._behind_seen = {k: seen for k, seen in self._behind_seen.items() if k[:2] != key[:2]}
+        self._behind_seen[key] = Behind(comparison.ahead_by, of, datetime.now(UTC))
+        return self._behind_seen[key]

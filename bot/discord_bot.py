@@ -1,7 +1,7 @@
 """The Discord client: intents, cogs, the command tree and its synchronisation, and the one error border of commands.
 
-It knows when Discord is there, and nothing of what the commands do. Buttons come in as dynamic items, modals by
-`on_interaction`; both are handled in `ui`.
+It knows when Discord is there and says so to the house; of what the commands do it knows nothing. Buttons and
+modals come in by `on_interaction`; they are handled in `ui`.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -25,18 +26,26 @@ from bot.errors import Misconfigured, Unavailable
 from bot.metrics import Metrics
 from bot.ops.engine import Engine
 from bot.ops.model import Operation, Status
+from bot.services.outside import DISCORD, GATEWAY, Outside, Standing
 from bot.settings import DiscordSettings
 
 PRESENCE_PAUSE_S = 15.0
 """Between two changes of the presence; Discord closes a socket that sends too much (120 messages in 60 s)."""
 RETRY_FIRST_S = 1.0
 RETRY_LONGEST_S = 15.0
+IMPATIENCE_FIRST_S = 10.0
+IMPATIENCE_LONGEST_S = 120.0
+"""How long the gateway may stay away while REST answers, before the connection is begun anew: discord.py's own pauses
+between its tries grow to 17 minutes, so that a bot would come back long after Discord has. 720 logins a day at most, of
+the 1,000 that Discord allows (events/gateway, "Identifying")."""
 RATELIMIT_TIMEOUT_S = 30.0
 """The longest that discord.py may sleep on a rate limit by itself (30 is the least that it takes)."""
 PRESENCE_WORDS = {Status.RUNNING: "run", Status.PENDING: "wait", Status.INTERRUPTED: "interrupted"}
 IMPLAUSIBLE_S = 30.0
 """Where the answer to a heartbeat outruns discord.py's own note of having sent it (it does on loopback), discord.py
 counts from the heartbeat before, and takes the pause between two (41 s) for the latency."""
+SWITCHED = 101
+"""The status with which the gateway's socket begins; it is no answer of the REST API."""
 FINAL_CLOSES = {
     4004: "Discord does not accept the token: QUARTERDECK_DISCORD_TOKEN is wrong or was reset.",
     4013: "Discord refused the intents of this bot as invalid.",
@@ -69,10 +78,29 @@ class Front:
     """What the client hands interactions to; it knows them only by these names, and wiring brings them together."""
 
     extensions: tuple[str, ...]
-    dynamic_items: tuple[type[discord.ui.DynamicItem[Any]], ...]
     failed: Callable[[discord.Interaction[Any], BaseException], Awaitable[None]]
     interacted: Callable[[discord.Interaction[Any]], Awaitable[None]]
     trace: aiohttp.TraceConfig
+
+
+def _listen(trace: aiohttp.TraceConfig, outside: Outside) -> None:
+    """Have the client's requests tell whether Discord's REST answers; first in line, as other hooks end requests."""
+
+    async def answered(_: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams) -> None:
+        status = params.response.status
+        if status >= 500:
+            outside.silent(DISCORD, f"Discord answered {status}.")
+        elif status != SWITCHED:
+            outside.heard(DISCORD)
+
+    async def failed(
+        _: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestExceptionParams
+    ) -> None:
+        if params.url.scheme not in ("ws", "wss"):
+            outside.silent(DISCORD, f"Discord cannot be reached ({type(params.exception).__name__}).")
+
+    trace.on_request_end.insert(0, answered)
+    trace.on_request_exception.insert(0, failed)
 
 
 class _Tree(app_commands.CommandTree["QuarterdeckBot"]):
@@ -88,8 +116,10 @@ class QuarterdeckBot(commands.Bot):
     house: object
 
     def __init__(
-        self, settings: DiscordSettings, *, front: Front, engine: Engine, metrics: Metrics, sync_file: Path
-    ) -> None:
+        self, settings: DiscordSettings, *, front: Front, engine: Engine, metrics: Metrics, sync_file: Path,
+        outside: Outside,
+    ) -> None:  # fmt: skip
+        _listen(front.trace, outside)
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # this bot never speaks
         logging.getLogger("discord.gateway").addFilter(without_implausible_latency)
         super().__init__(
@@ -112,6 +142,9 @@ class QuarterdeckBot(commands.Bot):
         self._engine = engine
         self._metrics = metrics
         self._sync_file = sync_file
+        self._outside = outside
+        self._connected = False
+        self._logins = 0
         self._news = asyncio.Event()
         self._presence: asyncio.Task[None] | None = None
         self.logged_in = asyncio.Event()
@@ -134,13 +167,42 @@ class QuarterdeckBot(commands.Bot):
         await self._log_in(token)
         self._presence = asyncio.create_task(self._keep_presence(), name="presence")
         try:
-            await self.connect(reconnect=True)
+            await self._stay_connected()
         except discord.PrivilegedIntentsRequired as error:
             raise Misconfigured(FINAL_CLOSES[4014]) from error
         except discord.ConnectionClosed as error:
             if error.code in FINAL_CLOSES:
                 raise Misconfigured(FINAL_CLOSES[error.code]) from error
             raise Unavailable("discord", f"Discord closed the connection ({error.code}).") from error
+
+    async def _stay_connected(self) -> None:
+        """Connect, and begin anew where discord.py would wait longer than Discord is away."""
+        longest_s, logins = IMPATIENCE_FIRST_S, 0
+        while True:
+            connection = asyncio.create_task(self.connect(reconnect=True), name="gateway")
+            patience = asyncio.create_task(self._patience(longest_s), name="gateway patience")
+            try:
+                await asyncio.wait({connection, patience}, return_when=asyncio.FIRST_COMPLETED)
+                if connection.done():
+                    connection.result()
+                    return
+            finally:
+                connection.cancel()
+                patience.cancel()
+                await asyncio.gather(connection, patience, return_exceptions=True)
+            _log.info("Discord answers, but its gateway is not connected: beginning anew")
+            longest_s = min(IMPATIENCE_LONGEST_S, 2 * longest_s) if logins == self._logins else IMPATIENCE_FIRST_S
+            logins = self._logins
+
+    async def _patience(self, longest_s: float) -> None:
+        """Return once the gateway has been away for so long, the last part of it while Discord's REST answered."""
+        away_s = 0.0
+        while away_s < longest_s:
+            await asyncio.sleep(1)
+            if self._connected:
+                away_s = 0.0
+            elif away_s < longest_s - 1 or self._outside.of(DISCORD).silent_since is None:
+                away_s += 1
 
     async def _log_in(self, token: str) -> None:
         pause_s = RETRY_FIRST_S
@@ -165,7 +227,6 @@ class QuarterdeckBot(commands.Bot):
 
     async def setup_hook(self) -> None:
         """After the login, before the gateway: load the cogs, and register the commands when they changed."""
-        self.add_dynamic_items(*self.front.dynamic_items)
         for room in self.front.extensions:
             if room not in self.extensions:
                 await self.load_extension(room)
@@ -193,8 +254,29 @@ class QuarterdeckBot(commands.Bot):
 
     async def on_ready(self) -> None:
         _log.info("ready as %s", self.user)
+        self._logins += 1
         self.heartbeat()
+        self._is_connected()
+
+    async def on_resumed(self) -> None:
+        self._is_connected()
+
+    def _is_connected(self) -> None:
+        self._connected = True
+        self._outside.heard(GATEWAY)
         self.news()
+
+    async def on_disconnect(self) -> None:
+        self._connected = False
+        if not self.is_closed():
+            self._outside.silent(GATEWAY, "The connection is cut, and not made anew yet.")
+
+    async def look_at_gateway(self) -> None:
+        """Say how the gateway stands: discord.py ends a connection itself whose heartbeats are not answered (60 s)."""
+        if self._connected:
+            self._outside.heard(GATEWAY)
+        elif self.logged_in.is_set():
+            self._outside.silent(GATEWAY, "The connection is cut, and not made anew yet.")
 
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
         await self.front.interacted(interaction)
@@ -205,7 +287,7 @@ class QuarterdeckBot(commands.Bot):
 
     # ---- presence ----------------------------------------------------------------------------------------------
 
-    def news(self, *_: Operation) -> None:
+    def news(self, *_: Operation | Standing) -> None:
         """Something changed that the presence may tell."""
         self._news.set()
 
@@ -227,7 +309,8 @@ class QuarterdeckBot(commands.Bot):
     async def _presence_text(self) -> str:
         going_on = await self._engine.operations(statuses=tuple(PRESENCE_WORDS))
         counts = {status: sum(o.status is status for o in going_on) for status in PRESENCE_WORDS}
-        words = [f"{number} {PRESENCE_WORDS[status]}" for status, number in counts.items() if number]
+        words = [f"{standing.name} DOWN" for standing in self._outside.down()]
+        words += [f"{number} {PRESENCE_WORDS[status]}" for status, number in counts.items() if number]
         return " · ".join(words) or "all quiet"
 
     async def close(self) -> None:

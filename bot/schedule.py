@@ -4,6 +4,7 @@ A chore's run is a row, claimed before it is done, so that each moment is served
 while the bot was down are made up for by one run. Sweeps decide from the rows they look at and need no such record.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,19 +12,20 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects import sqlite
 
 from bot.db.database import Database
 from bot.db.tables import schedule_runs
 from bot.errors import QuarterdeckError
 from bot.ops.engine import Engine
-from bot.ops.store import Now, utc_now
+from bot.ops.record import Now, utc_now
+from bot.services.backup import Backups
+from bot.services.retention import Retention
 
 TICK_S = 15
 REMIND_WITHIN_S = 30 * 60
 """So long before its expiry a request that still waits is brought to mind."""
-RUNS_KEPT = timedelta(days=90)
 
 log = logging.getLogger(__name__)
 
@@ -74,17 +76,28 @@ class Schedule:
         self._now = now
         self._since = now()
         self._tick_s = tick_s
+        self._closing = False
         self._scheduler = AsyncIOScheduler(timezone=UTC)
 
     async def start(self) -> None:
         """Begin to tick."""
-        self._scheduler.add_job(self.tick, "interval", seconds=self._tick_s, max_instances=1, coalesce=True)
+        self._scheduler.add_job(self._tick_or_say, "interval", seconds=self._tick_s, max_instances=1, coalesce=True)
         self._scheduler.start()
 
     async def close(self) -> None:
         """Stop ticking; a chore under way is let go."""
+        self._closing = True
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+
+    async def _tick_or_say(self) -> None:
+        try:
+            await self.tick()
+        except asyncio.CancelledError:  # the scheduler ends its jobs so; it would log that as a fault
+            if not self._closing:
+                raise
+        except QuarterdeckError as error:
+            log.warning("the schedule could not look at its rows: %s", error)
 
     async def tick(self) -> None:
         """Do what is due now. A sweep or a chore that fails is logged and does not keep the others from theirs."""
@@ -109,19 +122,22 @@ class Schedule:
         return "done"
 
 
-def house_schedule(database: Database, engine: Engine, *, now: Now = utc_now) -> Schedule:
-    """What every installation does by the clock: reminders of approvals, and forgetting old runs."""
+def house_schedule(
+    database: Database, engine: Engine, *, retention: Retention, backups: Backups, every_h: int = 6, now: Now = utc_now
+) -> Schedule:
+    """What every installation does by the clock: reminders of approvals, copies of the database, forgetting old rows.
+
+    `every_h`: hours between two copies; it divides 24.
+    """
 
     async def remind() -> None:
         await engine.remind(within_s=REMIND_WITHIN_S)
 
-    async def forget() -> None:
-        old = now() - RUNS_KEPT
-        await database.write(
-            lambda connection: connection.execute(delete(schedule_runs).where(schedule_runs.c.due_at < old)).close()
-        )
-
-    return Schedule(database, chores=(Chore("forget-old-runs", "17 3 * * *", forget),), sweeps=(remind,), now=now)
+    chores = (
+        Chore("forget", "17 3 * * *", retention.forget),
+        Chore("backup", f"41 */{every_h} * * *" if every_h < 24 else "41 0 * * *", backups.make),
+    )
+    return Schedule(database, chores=chores, sweeps=(remind,), now=now)
 
 
 def _last_runs(connection: Connection) -> dict[str, datetime]:

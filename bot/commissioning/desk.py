@@ -1,0 +1,81 @@
+"""Where the answers come from: what was given on the command line first, then the person at the terminal.
+
+Without a terminal nothing is asked: what is missing ends the command with the option that would give it.
+"""
+
+import getpass
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from bot.console.plain import legible
+from bot.errors import Misconfigured
+
+T = TypeVar("T")
+NONE = "-"
+"""What a person types to choose nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[T]):
+    """One of several answers; `name` is what is shown, and what may be typed instead of its number."""
+
+    name: str
+    value: T
+
+
+class Desk:
+    """Asks and prints. `interactive` is whether somebody sits there."""
+
+    def __init__(self, *, interactive: bool | None = None) -> None:
+        self.interactive = sys.stdin.isatty() if interactive is None else interactive
+
+    def say(self, text: str = "") -> None:
+        for line in text.split("\n"):
+            print(legible(line), flush=True)  # noqa: T201 - this is the terminal
+
+    def secret(self, question: str, *, option: str) -> str:
+        """Something that is not shown while it is typed."""
+        self._need_somebody(question, option)
+        return getpass.getpass(f"{question}: ").strip()
+
+    def line(self, question: str, *, option: str, default: str = "") -> str:
+        """A line of text; an empty one means the default."""
+        if not self.interactive and default:
+            return default
+        self._need_somebody(question, option)
+        shown = f" [{default}]" if default else ""
+        while not (given := input(f"{legible(question)}{shown}: ").strip() or default):
+            pass
+        return given
+
+    def optional(self, question: str) -> str:
+        """A line of text that may be empty; nobody is asked where nobody sits."""
+        return input(f"{legible(question)} (Enter: none): ").strip() if self.interactive else ""
+
+    def pick(self, question: str, choices: Sequence[Choice[T]], *, option: str, default: str = "") -> T:
+        """One of the choices, by its number or its name. One that bears the default's name is taken by Enter.
+
+        Raises:
+            Misconfigured: nobody is there to choose, and the default is none of the choices.
+        """
+        named = {choice.name: choice.value for choice in choices}
+        usual = default if default in named else ""
+        if not self.interactive and usual:
+            return named[usual]
+        self._need_somebody(question, option)
+        self.say(f"\n{question}")
+        for number, choice in enumerate(choices, 1):
+            self.say(f"  {number:>2}  {choice.name}")
+        while True:
+            given = self.line("number or name", option=option, default=usual)
+            if given in named:
+                return named[given]
+            if given.isdecimal() and 1 <= int(given) <= len(choices):
+                return choices[int(given) - 1].value
+            self.say("That is none of them.")
+
+    def _need_somebody(self, question: str, option: str) -> None:
+        if not self.interactive:
+            raise Misconfigured(f"Nobody is at the terminal to answer: {question}.", hint=f"Give it by {option}.")

@@ -1,0 +1,147 @@
+"""Watching an operation from the command line until it is over: each line of its record as it is written.
+
+Ending the watch ends nothing else: Ctrl-C, SIGTERM and the time limit leave the operation as it is, and say so.
+"""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import Enum, auto
+
+from bot.console.carrying import Carrier, bot_lives
+from bot.console.exits import Exit
+from bot.console.paper import Paper, fields_of
+from bot.errors import Unavailable
+from bot.groundwork import Core
+from bot.ops.model import FINAL, Event, Operation, Status
+from bot.ui.details import details_text, log_text
+from bot.ui.text import clean
+
+LOOK_S = 0.3
+EVENTS_AT_ONCE = 200
+TEXT_LIMIT = 4000
+_MACHINERY = frozenset({"run.checkpointed"})
+"""Lines of the record that say nothing to people."""
+
+
+class Watch(Enum):
+    """How watching an operation ended."""
+
+    OVER = auto()
+    TIMED_OUT = auto()
+    BROKEN_OFF = auto()
+
+
+class Follower:
+    """Follows one operation; `timeout_s` None: for as long as it takes."""
+
+    def __init__(self, core: Core, paper: Paper, operation: Operation, *, timeout_s: float | None) -> None:
+        self._core = core
+        self._paper = paper
+        self._operation = operation
+        self._timeout_s = timeout_s
+        self._seen = 0
+        self._waited_for = ""
+
+    async def follow(self) -> Exit:
+        """Print what happens, carry the operation out if nobody else does, and say how it ended."""
+        watch = await self.watch()
+        return self._not_over(watch) if watch is not Watch.OVER else self._over()
+
+    async def watch(self) -> Watch:
+        """Print what happens and carry the operation out if nobody else does, until it is over or the watch ends."""
+        carrier = Carrier(self._core, self._operation.id)
+        stop = asyncio.Event()
+        try:
+            with _ended_by_signals(stop):
+                return await self._until_over(carrier, stop)
+        finally:
+            await carrier.close()
+
+    async def _until_over(self, carrier: Carrier, stop: asyncio.Event) -> Watch:
+        loop = asyncio.get_running_loop()
+        end = None if self._timeout_s is None else loop.time() + self._timeout_s
+        while not stop.is_set():
+            with suppress(Unavailable):  # a busy database: the rows will be there at the next look
+                await self._look()
+                if self._operation.status in FINAL or self._operation.status is Status.INTERRUPTED:
+                    return Watch.OVER
+                if await carrier.look(self._operation):
+                    self._paper.tell("No bot lives here: this command carries it out.")
+            if end is not None and loop.time() >= end:
+                return Watch.TIMED_OUT
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await stop.wait()
+        return Watch.BROKEN_OFF
+
+    async def _look(self) -> None:
+        self._operation = await self._core.engine.operation(self._operation.id)
+        events = await self._core.engine.events(self._operation.id, limit=EVENTS_AT_ONCE)
+        for event in reversed(events):
+            if event.id > self._seen:
+                self._seen = event.id
+                self._tell(event)
+        if self._operation.waiting_for not in ("", self._waited_for):
+            self._paper.tell(f"          waits for {clean(self._operation.waiting_for)}")
+        self._waited_for = self._operation.waiting_for
+
+    def _tell(self, event: Event) -> None:
+        if event.name not in _MACHINERY:
+            self._paper.tell(f"{event.at:%H:%M:%S}  {clean(event.text)}")
+
+    def _over(self) -> Exit:
+        operation = self._operation
+        self._paper.record(fields_of(operation))
+        if operation.status is Status.SUCCEEDED:
+            self._paper.say(f"{operation.short_id} succeeded.")
+            return Exit.DONE
+        if operation.log_tail and not self._paper.as_json:
+            self._paper.show(log_text(operation, TEXT_LIMIT))
+        after = next_step(operation)
+        why = f": {clean(operation.reason)}" if operation.reason else "."
+        self._paper.say(f"{operation.short_id} {operation.status}{why}" + (f"\n{after}" if after else ""))
+        return Exit.FAILED
+
+    def _not_over(self, watch: Watch) -> Exit:
+        operation = self._operation
+        self._paper.record(fields_of(operation))
+        why = "You ended the wait" if watch is Watch.BROKEN_OFF else "The time to wait is over"
+        goes_on = "a bot goes on with it" if bot_lives(self._core) else "nobody carries it on until a bot starts"
+        self._paper.say(f"{why}; {operation.short_id} is {operation.status}, and {goes_on}. {look_again(operation)}")
+        return Exit.NOT_OVER
+
+
+def next_step(operation: Operation) -> str:
+    """What to do about an operation that needs somebody; empty when there is nothing."""
+    if operation.status is Status.INTERRUPTED:
+        number = operation.id
+        return (
+            f"It keeps its locks. Look again: quarterdeck ops resume {number}. "
+            f"End it: quarterdeck ops close {number} --reason ..."
+        )
+    return ""
+
+
+def look_again(operation: Operation) -> str:
+    return f"See: quarterdeck ops show {operation.id}"
+
+
+def introduction(operation: Operation) -> str:
+    """What was asked for, in full, as Discord's markup."""
+    return details_text(operation, TEXT_LIMIT)
+
+
+@contextmanager
+def _ended_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the wait instead of the process."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,188 @@
+"""The lower half of the composition root: opens everything but Discord's front, for the bot and for the command line.
+
+What both need is put together here once, so that a command on the host goes through the same engine, the same policy
+and the same handlers as a button in a channel. Nothing is decided or done here.
+"""
+
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from bot.clients.aws import AwsClient
+from bot.clients.discord import DiscordClient
+from bot.clients.github import GithubClient
+from bot.clients.http import HttpClient
+from bot.db.database import Database
+from bot.db.opening import FileLock
+from bot.logs import Redactor
+from bot.metrics import Metrics
+from bot.ops.engine import Engine
+from bot.ops.executor import InProcessExecutor
+from bot.ops.handler import Registry
+from bot.ops.seed import load_seed
+from bot.ops.store import Store
+from bot.people import People
+from bot.policy import CONTROL
+from bot.services.build import Builder
+from bot.services.catalog import Catalog
+from bot.services.deploy import DeployHandler
+from bot.services.history import History
+from bot.services.images import Images
+from bot.services.outside import Outside
+from bot.services.release import Release
+from bot.services.rollback import RollbackHandler
+from bot.services.rollout import Rollout
+from bot.services.roster import DiscordRoster
+from bot.services.running import Versions
+from bot.services.status import StatusService
+from bot.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The outside services, one adapter each."""
+
+    http: HttpClient
+    discord: DiscordClient
+    github: GithubClient
+    aws: AwsClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """The opened parts that need no Discord."""
+
+    settings: Settings
+    redactor: Redactor
+    metrics: Metrics
+    database: Database
+    clients: Clients
+    store: Store
+    engine: Engine
+    registry: Registry
+    executor: InProcessExecutor
+    catalog: Catalog
+    status: StatusService
+    rollbacks: RollbackHandler
+    history: History
+    people: People
+    roster: DiscordRoster
+    outside: Outside
+
+
+async def open_core(
+    settings: Settings,
+    redactor: Redactor,
+    stack: AsyncExitStack,
+    *,
+    exclusive: bool = True,
+    held: FileLock | None = None,
+    metrics: Metrics | None = None,
+) -> Core:
+    """Open it; what was opened is closed by the stack, in reverse. The executor is made, and not started.
+
+    `exclusive=False` opens the database beside a living bot, which then carries out what is written. `held` is the
+    database's lock where the caller has taken it.
+
+    Raises:
+        Misconfigured, Unavailable: a part cannot be opened; the sentence says why.
+    """
+    metrics = metrics or Metrics()
+    database = await Database.open(settings.database_file, exclusive=exclusive, held=held, metrics=metrics)
+    stack.push_async_callback(database.close)
+    outside = Outside(settings.environments)
+    clients = await _open_clients(settings, outside, stack)
+    store = await _open_store(settings, database, redactor, seeds=exclusive)
+    registry, people = Registry(), _people(settings)
+    roster = DiscordRoster(clients.discord, people)
+    engine = Engine(store=store, registry=registry, policy=settings.policy_rows, roster=roster, metrics=metrics)
+    catalog, status, rollbacks, history = _open_services(settings, clients, engine, registry, outside)
+    executor = InProcessExecutor(engine, registry, store, settings.limits, metrics=metrics)
+    return Core(
+        settings=settings, redactor=redactor, metrics=metrics, database=database, clients=clients, store=store,
+        engine=engine, registry=registry, executor=executor, catalog=catalog, status=status, rollbacks=rollbacks,
+        history=history,
+        people=people, roster=roster, outside=outside,
+    )  # fmt: skip
+
+
+def card_channels(settings: Settings) -> dict[str, int]:
+    """The channel in which each environment's cards are shown."""
+    of_environments = {name: settings.discord.channels[e.channel] for name, e in settings.environments.items()}
+    return {CONTROL: settings.discord.channels["ops"], **of_environments}
+
+
+async def _open_store(settings: Settings, database: Database, redactor: Redactor, *, seeds: bool) -> Store:
+    store = Store(database, channels=card_channels(settings), clean=redactor.clean)
+    if seeds and settings.profile == "sandbox" and settings.seed_file is not None:
+        loaded = await load_seed(store, settings.seed_file)
+        if loaded:
+            _log.info("loaded %d operations of history", loaded)
+    return store
+
+
+async def _open_clients(settings: Settings, outside: Outside, stack: AsyncExitStack) -> Clients:
+    http = HttpClient()
+    stack.push_async_callback(http.close)
+    api_url = settings.discord.api_url
+    discord = DiscordClient(
+        api_url=str(api_url) if api_url else None,
+        token=settings.discord_token.get_secret_value(),
+        guild_id=settings.discord.guild_id,
+        http=http,
+        hearing=outside,
+    )
+    github = GithubClient(
+        repository=settings.github.repository,
+        api_url=str(settings.github.api_url),
+        token=settings.github_token.get_secret_value(),
+        http=http,
+        write_pause_s=settings.github.write_pause_s,
+        hearing=outside,
+    )
+    stack.callback(github.close)
+    endpoint = settings.aws.endpoint_url
+    aws = AwsClient(
+        region=settings.aws.region, account=settings.aws.account, endpoint_url=str(endpoint) if endpoint else None,
+        hearing=outside,
+    )  # fmt: skip
+    stack.push_async_callback(aws.close)
+    return Clients(http, discord, github, aws)
+
+
+def _open_services(
+    settings: Settings, clients: Clients, engine: Engine, registry: Registry, outside: Outside
+) -> tuple[Catalog, StatusService, RollbackHandler, History]:
+    catalog = Catalog(settings, clients.github)
+    versions = Versions(settings, clients.http, engine)
+    images = Images(clients.github, clients.aws)
+    rollout = Rollout(settings, clients.aws, versions)
+    release = Release(clients.github, rollout, versions)
+    builder = Builder(settings.github, clients.github, images)
+    deploys = DeployHandler(
+        settings, github=clients.github, catalog=catalog, images=images, versions=versions, builder=builder,
+        rollout=rollout, release=release,
+    )  # fmt: skip
+    rollbacks = RollbackHandler(
+        catalog=catalog, aws=clients.aws, versions=versions, past=engine, rollout=rollout, release=release
+    )
+    registry.add(deploys)
+    registry.add(rollbacks)
+    status = StatusService(
+        settings, catalog=catalog, core=engine, versions=versions, github=clients.github, aws=clients.aws,
+        outside=outside,
+    )  # fmt: skip
+    history = History(catalog=catalog, past=engine, versions=versions, github=clients.github)
+    return catalog, status, rollbacks, history
+
+
+def _people(settings: Settings) -> People:
+    people = settings.people
+    return People(
+        accounts=[(person.name, person.discord_id) for person in people],
+        roles=settings.discord.roles,
+        duties={person.name: person.duties for person in people},
+        os_users={person.os_user: person.name for person in people},
+    )

@@ -1,7 +1,6 @@
-"""The door to the bot itself: is it well, what may I do here, who does it think I am."""
+"""The door to the bot itself and its rules: is it well, who am I to it, what may I do here, and who else may."""
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -9,21 +8,27 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.policy import ANYBODY, CONFIGURABLE, RUNS, Action, Actor, authorise
+from bot.policy import CONFIGURABLE, Action, Actor
+from bot.ui import choices
 from bot.ui.answers import respond, send
 from bot.ui.card import notice
-from bot.ui.gate import action_of, gate
+from bot.ui.gate import action_of, decided_by, gate
 from bot.ui.house import House, actor_of, house_of
-from bot.ui.text import age, escape, joined, stamp
+from bot.ui.rights import held_lines, rights_lines, standings, verdict, verdict_over, whocan_text
+from bot.ui.text import DISPLAY_LIMIT, age, escape, fitted, joined, stamp
 
-TOPICS = {"deploy": "Deploying", "rollback": "Deploying", "status": "Looking", "ops": "Operations"}
+TOPICS = {
+    "deploy": "Deploying", "rollback": "Deploying", "status": "Looking", "history": "Looking", "diff": "Looking",
+    "audit": "Looking", "ops": "Operations",
+}  # fmt: skip
 """The topic of a command by its first word; all others are about the bot itself."""
+ACTIONS = [app_commands.Choice(name=action.value, value=action.value) for action in sorted(CONFIGURABLE)]
 
 DATABASE_SILENT_S = 10.0
 
 
 class About(commands.Cog):
-    """/ping, /help and /whoami."""
+    """/ping, /help, /whoami and /whocan."""
 
     @app_commands.command(description="Whether the bot is well: gateway, REST, database, version, uptime")
     @gate(Action.SELF_VIEW)
@@ -49,20 +54,29 @@ class About(commands.Cog):
             if isinstance(command, app_commands.Command):
                 topic = TOPICS.get(command.qualified_name.split(" ")[0], "The bot")
                 topics.setdefault(topic, []).append(_help_line(house, actor, command))
-        blocks = [f"**{topic}**\n" + "\n".join(lines) for topic, lines in topics.items()]
-        await send(interaction, notice("\n".join(blocks), share=True))
+        lines = [line for topic, under in topics.items() for line in (f"**{topic}**", *under)]
+        await send(interaction, notice(fitted(lines, DISPLAY_LIMIT - 100), share=True))
 
     @app_commands.command(description="Who the bot thinks you are, and what you may do")
     @gate(Action.SELF_VIEW)
     async def whoami(self, interaction: discord.Interaction[Any]) -> None:
         house, actor = house_of(interaction), actor_of(interaction)
         known = f"**{escape(actor.name)}**" if actor.known else f"account `{actor.name}`, not in the people table"
-        lines = [
-            f"You are {known}.",
-            f"roles: {', '.join(sorted(actor.roles)) or 'none that count here'}",
-            *_rights(house, actor),
-        ]
-        await send(interaction, notice(joined(lines), share=True))
+        in_discord = house.people.role_names(role.id for role in getattr(interaction.user, "roles", ()))
+        held = held_lines(actor, in_discord, house.people.duties(actor.name))
+        lines = [f"You are {known}.", *held, *rights_lines(house, actor)]
+        await send(interaction, notice(fitted(lines, DISPLAY_LIMIT - 100), share=True))
+
+    @app_commands.command(description="Who may do something, and who must approve it, by name")
+    @app_commands.describe(action="What is to be done", environment="Where")
+    @app_commands.choices(action=ACTIONS)
+    @app_commands.autocomplete(environment=choices.places)
+    @gate(Action.OPERATION_VIEW)
+    async def whocan(self, interaction: discord.Interaction[Any], action: str, environment: str) -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        house = house_of(interaction)
+        text = whocan_text(house, Action(action), environment.strip(), await standings(house), DISPLAY_LIMIT - 100)
+        await send(interaction, notice(text, share=True))
 
 
 def _ms(seconds: float) -> str:
@@ -84,27 +98,11 @@ def _database(seen: tuple[float, float] | None) -> str:
 
 
 def _help_line(house: House, actor: Actor, command: app_commands.Command[Any, ..., Any]) -> str:
-    action = action_of(command)
-    where = [ANYBODY]
-    if action in RUNS:
-        where = list(house.catalog.environments)
-    granted = [place for place in where if action and _may(house, actor, action, place)]
-    verdict = "you: no" if not granted else "you: yes" if granted == [ANYBODY] else f"you: {', '.join(granted)}"
-    return f"/{command.qualified_name}: {command.description} · {verdict}"
-
-
-def _may(house: House, actor: Actor, action: Action, environment: str) -> bool:
-    return authorise(house.settings.policy_rows, actor, action, environment).allowed
-
-
-def _rights(house: House, actor: Actor) -> Iterator[str]:
-    """One line an action and environment: yes or no, and why."""
-    for action in sorted(CONFIGURABLE):
-        places = list(house.catalog.environments) if action in RUNS else [ANYBODY]
-        for place in places:
-            decision = authorise(house.settings.policy_rows, actor, action, place)
-            named = action.value if place == ANYBODY else f"{action.value} in {place}"
-            yield f"{'yes' if decision.allowed else 'no'} · {named}\n-# {escape(decision.reason, 250)}"
+    action, over = action_of(command), decided_by(command)
+    may = verdict(house, actor, action) if action else "you: no"
+    if over is not None and may != "you: no":
+        may = verdict_over(house, actor, over)
+    return f"/{command.qualified_name}: {command.description} · {may}"
 
 
 async def setup(bot: commands.Bot) -> None:

@@ -1,4 +1,4 @@
-"""The door to operations: list them, look at one, cancel one."""
+"""The door to operations: list them, look at one, and end, resume or unsay what stands on a card."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.errors import Refused
-from bot.ops.model import OPEN, Operation
+from bot.ops.model import OPEN, Operation, Status
 from bot.policy import Action
 from bot.ui import choices
 from bot.ui.answers import respond, send
-from bot.ui.buttons import cancel_answer
+from bot.ui.buttons import cancel_answer, withdrawal_answer
 from bot.ui.card import notice
-from bot.ui.card_lines import details_text, log_text
+from bot.ui.details import details_text, log_text
 from bot.ui.gate import gate
 from bot.ui.house import House, actor_of, card_link, house_of
 from bot.ui.overview import operation_line, operations_text
@@ -27,8 +27,14 @@ SHOW = [
 ]
 
 
-class Operations(commands.GroupCog, group_name="ops", group_description="Operations: list, show, cancel"):
-    """/ops list, /ops show, /ops cancel."""
+CLOSED_AS = [
+    app_commands.Choice(name="failed: it did not do what it was to do", value="failed"),
+    app_commands.Choice(name="cancelled: nothing of it was done", value="cancelled"),
+]
+
+
+class Operations(commands.GroupCog, group_name="ops", group_description="Operations: list, show, decide, end"):
+    """/ops list, show, cancel, withdraw, resume and close."""
 
     @app_commands.command(name="list", description="Operations: what waits for you and what is yours, or more")
     @app_commands.describe(show="Which ones (what waits for you, and yours)")
@@ -64,11 +70,45 @@ class Operations(commands.GroupCog, group_name="ops", group_description="Operati
     @app_commands.command(name="cancel", description="Withdraw an operation, or ask a running one to stop")
     @app_commands.describe(operation="Its number")
     @app_commands.autocomplete(operation=choices.open_operations)
-    @gate(Action.OPERATION_VIEW)
+    @gate(Action.OPERATION_VIEW, decided_by=Action.OPERATION_CANCEL)
     async def cancel(self, interaction: discord.Interaction[Any], operation: str) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         cancelled = await house_of(interaction).engine.cancel(_number(operation), actor_of(interaction))
         await respond(interaction, cancel_answer(cancelled))
+
+    @app_commands.command(name="withdraw", description="Take back your approval of an operation that has not started")
+    @app_commands.describe(operation="Its number")
+    @app_commands.autocomplete(operation=choices.unstarted_operations)
+    @gate(Action.OPERATION_VIEW, decided_by=Action.OPERATION_WITHDRAW)
+    async def withdraw(self, interaction: discord.Interaction[Any], operation: str) -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        withdrawn = await house_of(interaction).engine.withdraw(_number(operation), actor_of(interaction))
+        await respond(interaction, withdrawal_answer(withdrawn))
+
+    @app_commands.command(name="resume", description="Let an interrupted operation look at the outside again")
+    @app_commands.describe(operation="Its number")
+    @app_commands.autocomplete(operation=choices.interrupted_operations)
+    @gate(Action.OPERATION_VIEW, decided_by=Action.OPERATION_RESUME)
+    async def resume(self, interaction: discord.Interaction[Any], operation: str) -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        resumed = await house_of(interaction).engine.resume(_number(operation), actor_of(interaction))
+        await respond(interaction, f"{resumed.short_id} looks at the outside again; its card will say.")
+
+    @app_commands.command(name="close", description="End an interrupted operation by your word, and free its locks")
+    @app_commands.describe(
+        operation="Its number", reason="What you found out about it", outcome="How it ended (failed when left out)"
+    )
+    @app_commands.autocomplete(operation=choices.interrupted_operations, reason=choices.findings)
+    @app_commands.choices(outcome=CLOSED_AS)
+    @gate(Action.OPERATION_VIEW, decided_by=Action.OPERATION_CLOSE)
+    async def close(
+        self, interaction: discord.Interaction[Any], operation: str, reason: str, outcome: str = "failed"
+    ) -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        closed = await house_of(interaction).engine.close(
+            _number(operation), actor_of(interaction), Status(outcome), reason=reason
+        )
+        await respond(interaction, f"You closed {closed.short_id} as {closed.status}; its locks are free.")
 
 
 async def _line(house: House, operation: Operation) -> str:

@@ -17,13 +17,16 @@ async def respond(interaction: discord.Interaction[Any], text: str, *, colour: i
     await send(interaction, notice(text, colour=colour))
 
 
-async def send(interaction: discord.Interaction[Any], sheet: Sheet, *, private: bool = True) -> None:
+async def send(
+    interaction: discord.Interaction[Any], sheet: Sheet, *, private: bool = True, file: discord.File | None = None
+) -> None:
     """Answer, whether or not the interaction was deferred. What Discord does not take is logged and lost."""
     redacted(sheet, house_of(interaction).redactor.clean)
+    files = [file] if file is not None else []
     try:
         if interaction.response.is_done():
-            await interaction.followup.send(view=sheet, ephemeral=private)
+            await interaction.followup.send(view=sheet, ephemeral=private, files=files)
         else:
-            await interaction.response.send_message(view=sheet, ephemeral=private)
+            await interaction.response.send_message(view=sheet, ephemeral=private, files=files)
     except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
         _log.warning("Discord did not take an answer to interaction %s: %s", interaction.id, error)

@@ -14,7 +14,7 @@ from bot.policy import Actor, Decision
 from bot.ui.answers import send
 from bot.ui.board_store import Handle, Mint, utc_now
 from bot.ui.card import PRESS_PREFIX, Press, notice
-from bot.ui.card_lines import face_of, short, subject
+from bot.ui.card_lines import face_of, replaced, short, subject
 from bot.ui.house import House, actor_of, card_link, house_of
 from bot.ui.text import escape, joined, label
 
@@ -34,7 +34,8 @@ async def ask(interaction: discord.Interaction[Any], request: Request) -> None:
     try:
         operation = await house.engine.request(request, actor_of(interaction))
     except NeedsConfirmation as doubt:
-        await _send_question(interaction, request, doubt.plan.confirm, "Deploy again")
+        verb = "Roll back" if request.kind == "rollback" else "Deploy again"
+        await _send_question(interaction, request, doubt.plan.confirm, verb)
         return
     await announce(interaction, operation)
 
@@ -149,8 +150,9 @@ def again(operation: Operation, interaction_id: int) -> Request:
 
 
 def backwards(operation: Operation, interaction_id: int) -> Request:
-    """Back to what ran before that operation."""
-    params = {"service": operation.service, "to": str(operation.result["previous"]["commit"])}
+    """Back to what ran before that operation; from an interrupted one to the last version that was verified there."""
+    before = "" if operation.status is Status.INTERRUPTED else replaced(operation)
+    params = {"service": operation.service, "to": before}
     return Request(f"interaction:{interaction_id}", "rollback", operation.environment, params, operation.id)
 
 

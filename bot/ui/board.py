@@ -4,6 +4,7 @@ Truth is in the table `cards`: a card is dirty while `wanted` is ahead of `shown
 card of each channel, draws the newest rows, posts or edits, and notes what is shown. A crash, an outage or a rate
 limit delays a card and never loses or doubles one: a post's nonce is saved before the post, and after two minutes of
 doubt the channel is searched before anything is posted again. One attempt a request; trying again is decided here.
+Old messages may be edited only now and then; where that is too seldom, a successor takes a message's place.
 """
 
 import asyncio
@@ -21,16 +22,22 @@ import discord
 from bot.db.cards import Priority
 from bot.errors import Unavailable
 from bot.metrics import Metrics
+from bot.ops.model import Operation
 from bot.ui.board_store import BoardStore, CardRow, utc_now
 from bot.ui.buckets import Buckets, NotTaken
+from bot.ui.pinned import OLD_ROUTINE_S, PINNED_KEY, ROUTINE_S, Rhythm
+from bot.ui.recovery import pinned_in, posted_since
 from bot.ui.renderings import AUDITED, Rendering, Renderings
 
 POLL_S = 1.0
 """How often rows are looked at when nobody woke the board (another process may have written them)."""
 PROGRESS_PAUSE = timedelta(seconds=2)
+OLD_PAUSE = timedelta(minutes=1)
+"""Between two edits of a message that is an hour old: what Discord allows there must last for all of them."""
+LONGEST_LAG_S = 30.0
+"""So long a message may show what is no longer true because it is too old to be edited; then a successor is posted."""
 DOUBT = timedelta(minutes=2)
 """So long Discord surely remembers a nonce (it does so for minutes only)."""
-SEARCHED_MESSAGES = 50
 AT_ONCE = 3
 """Requests in flight in one channel, each for another card."""
 REQUEST_TIMEOUT_S = 15.0
@@ -63,13 +70,17 @@ class Board:
 
     def __init__(
         self, *, store: BoardStore, renderings: Renderings, channels: Channels, buckets: Buckets,
-        audit_channel: int, metrics: Metrics,
+        audit_channel: int, ops_channel: int, metrics: Metrics, doubt: timedelta = DOUBT, rhythm: Rhythm | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self.renderings = renderings
         self._channels = channels
         self._buckets = buckets
         self._audit_channel = audit_channel
+        self._ops_channel = ops_channel
+        self._doubt = doubt
+        self._rhythm = rhythm or Rhythm()
+        self._outside_changed = False
         self._metrics = metrics
         self._woken = asyncio.Event()
         self._busy: dict[str, asyncio.Task[None]] = {}
@@ -95,8 +106,15 @@ class Board:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def wake(self, *_: object) -> None:
-        """Something changed: look now."""
+    def wake(self, operation: Operation) -> None:
+        """An operation changed: look now."""
+        self._rhythm.changed(operation)
+        self._woken.set()
+
+    def outside_changed(self, *_: object) -> None:
+        """A part of the outside went down or came back: whatever goes on says so on its card."""
+        self._outside_changed = True
+        self._rhythm.news()
         self._woken.set()
 
     async def standing(self, key: str, *, within_s: float) -> CardRow | None:
@@ -138,6 +156,11 @@ class Board:
         """Start what is due; the seconds after which to look again."""
         now, began = utc_now(), time.monotonic()
         await self._store.audit_due(self._audit_channel, AUDITED, limit=AUDIT_LINES)
+        if self._rhythm.due():
+            await self._store.want(PINNED_KEY, self._ops_channel, Priority.BACKGROUND)
+        if self._outside_changed:
+            self._outside_changed = False
+            await self._store.want_again(await self.renderings.open_cards())
         dirty = await self._store.dirty(now, limit=200)
         self.last_read = (time.monotonic(), (time.monotonic() - began) / 2)
         self._metrics.cards_dirty.set(len(dirty))
@@ -149,7 +172,9 @@ class Board:
                 continue
             method = "POST" if row.message_id is None else "PATCH"
             spare = 1 if row.priority >= Priority.PROGRESS else 0
-            held_s = self._buckets.wait_s(method, row.channel_id, spare=spare)
+            held_s = self._buckets.wait_s(method, row.channel_id, spare=spare, message_id=row.message_id)
+            if held_s > LONGEST_LAG_S and self._outlived(row):
+                held_s = 0.0
             if held_s > 0:
                 wait_s = min(wait_s, held_s)
                 continue
@@ -160,13 +185,20 @@ class Board:
             wait_s = min(wait_s, max(0.02, (next_due - now).total_seconds())) if next_due else wait_s
         return wait_s
 
+    def _outlived(self, row: CardRow) -> bool:
+        """Whether the message is too old to be edited soon enough: what is not mere progress gets a successor."""
+        if row.message_id is None or row.priority == Priority.PROGRESS:
+            return False
+        lane_s = self._buckets.wait_s("PATCH", row.channel_id, message_id=row.message_id)
+        return lane_s > LONGEST_LAG_S > self._buckets.wait_s("PATCH", row.channel_id)
+
     def _take(self, row: CardRow, channel: str) -> None:
         task = asyncio.create_task(self._bring_up(row), name=channel)
         self._busy[row.key] = task
 
         def done(_: asyncio.Task[None]) -> None:
             self._busy.pop(row.key, None)
-            self.wake()
+            self._woken.set()
 
         task.add_done_callback(done)
 
@@ -180,10 +212,13 @@ class Board:
                 async with asyncio.timeout(REQUEST_TIMEOUT_S):
                     if row.message_id is None:
                         await self._post(row, rendering)
+                    elif self._outlived(row):
+                        await self._succeed(row, row.message_id)
                     else:
                         await self._edit(row, rendering)
         except NotTaken as error:
-            await self._put_off(row, error.retry_after_s, f"{error}", "limited" if error.status == 429 else "failed")
+            pause_s = 0.0 if self._outlived(row) else error.retry_after_s
+            await self._put_off(row, pause_s, f"{error}", "limited" if error.status == 429 else "failed")
         except discord.RateLimited as error:
             await self._put_off(row, error.retry_after, f"{error}", "limited")
         except discord.HTTPException as error:
@@ -218,31 +253,47 @@ class Board:
         channel = self._channels.get_partial_messageable(row.channel_id)
         now = utc_now()
         asked_at = _time(row.state.get("asked_at"))
-        if row.nonce and asked_at is not None and now - asked_at > DOUBT:
-            found = await self._found(channel, rendering)
-            if found is not None:
-                self._metrics.card_writes.labels("found").inc()
-                await self._stands(row, rendering, found, complete=rendering.sheet is None)
-                return
+        found = await self._found(channel, row, rendering)
+        if found is not None:
+            self._metrics.card_writes.labels("found").inc()
+            await self._stands(row, rendering, found, complete=rendering.final)
+            return
         nonce = row.nonce
         doubted = bool(nonce)
-        if not nonce or (asked_at is not None and now - asked_at > DOUBT):
+        if not nonce or (asked_at is not None and now - asked_at > self._doubt):
             nonce = secrets.token_urlsafe(16)[:22]
             await self._store.save(row.key, nonce=nonce, state={**row.state, "asked_at": now.isoformat()})
         form = _form(row, rendering)
         message = await channel.send(**form, nonce=nonce, allowed_mentions=rendering.pings)
         self._metrics.card_writes.labels("posted").inc()
         # After a lost answer Discord hands back the message of the first try, which may show an older card.
-        complete = rendering.sheet is None or ("view" in form and not doubted)
+        complete = rendering.final or (not doubted and (rendering.lasting or "view" in form))
         await self._stands(row, rendering, message.id, complete=complete)
 
-    async def _found(self, channel: discord.PartialMessageable, rendering: Rendering) -> int | None:
-        """Our own message of that card among the newest of the channel."""
-        me = self._channels.user
-        async for message in channel.history(limit=SEARCHED_MESSAGES):
-            if me is not None and message.author.id == me.id and rendering.marker.search(_text_of(message)):
-                return message.id
-        return None
+    async def _found(self, channel: discord.PartialMessageable, row: CardRow, rendering: Rendering) -> int | None:
+        """Our own message of that card, where one may stand of which we do not know.
+
+        That is so once a post without an answer is older than Discord's memory for nonces; and for what has long been
+        there to be shown, because the row that knew its message may have been lost with a database.
+        """
+        if (me := self._channels.user) is None:
+            return None
+        if rendering.pinned and (pinned := await pinned_in(channel, rendering.marker, author_id=me.id)):
+            return pinned
+        since = _time(row.state.get("asked_at")) if row.nonce else rendering.born_at
+        if since is None or utc_now() - since <= self._doubt:
+            return None
+        return await posted_since(channel, rendering.marker, author_id=me.id, since=since)
+
+    async def _succeed(self, row: CardRow, old_id: int) -> None:
+        """Take the outdated message away, so that the card is posted anew."""
+        message = self._channels.get_partial_messageable(row.channel_id).get_partial_message(old_id)
+        try:
+            await message.delete()
+        except discord.NotFound:
+            pass
+        _log.info("card %s is too old to be edited now: a successor is posted", row.key)
+        await self._store.gone(row)
 
     async def _stands(self, row: CardRow, rendering: Rendering, message_id: int, *, complete: bool) -> None:
         """Note the message. A card of which only the pinging line stands stays dirty and is edited at once."""
@@ -253,30 +304,50 @@ class Board:
         if not complete:
             state["fingerprint"] = ""
         shown = row.wanted if complete else row.shown
-        await self._store.posted(row, message_id, utc_now(), shown=shown, attempts=0, not_before=None, state=state)
+        not_before = utc_now() + rendering.pause if complete and rendering.pause else None
+        await self._store.posted(
+            row, message_id, utc_now(), shown=shown, attempts=0, not_before=not_before, state=state
+        )
         for watcher in self._watchers.get(row.key, ()):
             if not watcher.done():
                 watcher.set_result(await self._store.get(row.key) or row)
         if complete:
             await self._want_beside(row, rendering)
+        if rendering.pinned:
+            self._rhythm.routine_s = ROUTINE_S
+            await self._pin(row, message_id)
+
+    async def _pin(self, row: CardRow, message_id: int) -> None:
+        """Pin the message, once. Without the permission it stands unpinned, and the log says so."""
+        try:
+            await self._channels.get_partial_messageable(row.channel_id).get_partial_message(message_id).pin()
+        except discord.HTTPException as error:
+            _log.warning("card %s cannot be pinned: Discord answered %s (%s)", row.key, error.status, error.text)
 
     # ---- editing -----------------------------------------------------------------------------------------------
 
     async def _edit(self, row: CardRow, rendering: Rendering) -> None:
         assert row.message_id is not None
-        if rendering.sheet is None:  # a line that pinged once is never changed
+        if rendering.final:  # a line that pinged once is never changed
             await self._shown(row, rendering)
             return
         message = self._channels.get_partial_messageable(row.channel_id).get_partial_message(row.message_id)
         none = discord.AllowedMentions.none()
-        await message.edit(content=None, view=rendering.sheet, allowed_mentions=none)
+        if rendering.lasting:
+            await message.edit(content=rendering.content, allowed_mentions=none)
+        else:
+            await message.edit(content=None, view=rendering.sheet, allowed_mentions=none)
         self._metrics.card_writes.labels("edited").inc()
         await self._shown(row, rendering)
 
     async def _shown(self, row: CardRow, rendering: Rendering) -> None:
-        pause = utc_now() + PROGRESS_PAUSE if row.priority >= Priority.PROGRESS else None
+        pause = rendering.pause or (PROGRESS_PAUSE if row.priority >= Priority.PROGRESS else None)
+        if pause is not None and row.message_id is not None and self._buckets.is_old(row.message_id):
+            pause = max(pause, OLD_PAUSE)
+            self._rhythm.routine_s = OLD_ROUTINE_S if rendering.pinned else self._rhythm.routine_s
+        not_before = utc_now() + pause if pause is not None else None
         state = dict(rendering.state)
-        await self._store.save(row.key, shown=row.wanted, attempts=0, not_before=pause, state=state)
+        await self._store.save(row.key, shown=row.wanted, attempts=0, not_before=not_before, state=state)
         await self._want_beside(row, rendering)
 
     async def _want_beside(self, row: CardRow, rendering: Rendering) -> None:
@@ -314,20 +385,6 @@ def _form(row: CardRow, rendering: Rendering) -> dict[str, Any]:
             message_id=rendering.reply_to, channel_id=row.channel_id, fail_if_not_exists=False
         )
     return form
-
-
-def _text_of(message: discord.Message) -> str:
-    """The message's own words, of plain messages and of cards."""
-    return message.content or next(iter(_displays(message.components)), "")
-
-
-def _displays(components: Any) -> list[str]:
-    found: list[str] = []
-    for component in components:
-        if isinstance(component, discord.TextDisplay):
-            found.append(component.content)
-        found += _displays(getattr(component, "children", ()))
-    return found
 
 
 def _time(iso: Any) -> datetime | None:

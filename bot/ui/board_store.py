@@ -1,11 +1,12 @@
 """The SQL of cards and handles: what the board must show and where it stands, and what a pressed button means.
 
 A card is a row with a key: `operation:184` (its card), `outcome:184` and `reminder:184` (one-line pings beside it),
-`audit:1042` (lines of the record), `question:<interaction>` (what somebody was asked privately; never posted).
+`audit:1042` (lines of the record), `question:<interaction>` (what somebody was asked privately; never posted),
+`pinned:ops` (the pinned board).
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, RowMapping, delete, or_, select, update
 from sqlalchemy.dialects import sqlite
 
-from bot.db.cards import Priority
+from bot.db.cards import Priority, mark_dirty
 from bot.db.database import Database
 from bot.db.tables import cards, events, handles
 
@@ -60,6 +61,7 @@ class Handle:
     guild_id: int
     channel_id: int
     message_id: int | None
+    created_at: datetime
     used_by: str
     current: int
     asked: Mapping[str, Any]
@@ -141,6 +143,15 @@ class BoardStore:
         """Want one more message, once: a second call with the same key does nothing."""
         statement = sqlite.insert(cards).values(key=key, channel_id=channel_id, priority=int(priority), state={})
         await self._database.write(lambda db: db.execute(statement.on_conflict_do_nothing()).close())
+
+    async def want(self, key: str, channel_id: int, priority: Priority) -> None:
+        """Have that card brought up to date; one that does not exist yet is posted in that channel."""
+        await self._database.write(lambda db: mark_dirty(db, key, channel_id, priority))
+
+    async def want_again(self, keys: Collection[str]) -> None:
+        """Have those of the cards that exist brought up to date."""
+        statement = update(cards).where(cards.c.key.in_(tuple(keys))).values(wanted=cards.c.wanted + 1)
+        await self._database.write(lambda db: db.execute(statement).close())
 
     async def drop(self, key: str) -> None:
         await self._database.write(lambda db: db.execute(delete(cards).where(cards.c.key == key)).close())

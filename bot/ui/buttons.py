@@ -6,85 +6,83 @@ a restart: no view is kept in memory.
 """
 
 import asyncio
-from typing import Any, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
 
 import discord
-from discord.ui import Button, DynamicItem, Select
 
 from bot.errors import Refused, Unavailable
 from bot.ops.model import Operation, Status, Verdict
+from bot.policy import ANYBODY, Action, authorise
 from bot.ui.answers import respond, send
 from bot.ui.asking import again, announce, ask, backwards, confirmed, newest, offer, theirs
 from bot.ui.board_store import Handle, utc_now
-from bot.ui.card import Press, notice
-from bot.ui.card_lines import details_text, face_of, log_text
+from bot.ui.card import MENU_PREFIX, PRESS_PREFIX, SHARE_ID, Press, drawn_as, notice, offers
+from bot.ui.card_lines import face_of
+from bot.ui.details import details_text, log_text
 from bot.ui.failures import border
-from bot.ui.house import actor_of, card_link, house_of
-from bot.ui.modals import ask_reason, submission
+from bot.ui.house import House, actor_of, house_of
+from bot.ui.modals import Submission, ask_reason, submission
+from bot.ui.pages import turn
 from bot.ui.text import DISPLAY_LIMIT, escape
 
 LOOK_UP_S = 1.5
 """Half of the time that Discord gives us for the first response (3 s, receiving-and-responding)."""
-ALWAYS_VALID = frozenset({Press.LOG, Press.DETAILS, Press.CANCEL})
-"""These mean the same whatever has happened to the operation since its card was drawn."""
+READING = frozenset({Press.LOG, Press.DETAILS, Press.OLDER})
+"""These only show something, so they may be pressed whatever has happened since they were drawn."""
+AS_DRAWN = frozenset({Press.CANCEL, Press.RETRY, Press.ROLL_BACK, Press.NEWEST, Press.LOOK_AGAIN})
+"""These count only while the operation stands as it stood when they were drawn, also where its card is not yet
+redrawn. On votes and closings the engine has the last word, and says who was faster."""
+QUESTION_LIFE = timedelta(minutes=15)
+"""So long a yes counts: what was shown with the question may be no longer true."""
+NOT_STARTED = frozenset({Status.PENDING, Status.APPROVED})
 
 
-class PressedButton(DynamicItem[Button[Any]], template=r"qd:(?P<handle>[\w-]{8,64})"):
-    """Any button of ours."""
+async def acted(interaction: discord.Interaction[Any]) -> None:
+    """Act on a press, a pick from a menu or a submitted modal; every other interaction is left alone.
 
-    def __init__(self, item: Button[Any], handle: str) -> None:
-        super().__init__(item)
-        self.handle = handle
-
-    @classmethod
-    async def from_custom_id(  # type: ignore[override]
-        cls, interaction: discord.Interaction[Any], item: Button[Any], match: Any
-    ) -> Self:
-        return cls(item, match["handle"])
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+    Nothing of it is left to discord.py's views: those answer nobody whose button is no longer on the message.
+    """
+    if interaction.response.is_done():
+        return
+    if interaction.type is discord.InteractionType.modal_submit:
         async with border(interaction):
-            await pressed(interaction, self.handle)
-
-
-class PickedFromMenu(DynamicItem[Select[Any]], template=r"qm:(?P<handle>[\w-]{8,64})"):
-    """The menu "More": its entries are handles."""
-
-    def __init__(self, item: Select[Any]) -> None:
-        super().__init__(item)
-
-    @classmethod
-    async def from_custom_id(  # type: ignore[override]
-        cls, interaction: discord.Interaction[Any], item: Select[Any], match: Any
-    ) -> Self:
-        return cls(item)
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+            await _submitted(interaction, submission(interaction))
+    elif interaction.type is discord.InteractionType.component:
+        data: Mapping[str, Any] = interaction.data or {}
         async with border(interaction):
-            if self.item.values:
-                await pressed(interaction, self.item.values[0])
-            else:
-                await interaction.response.defer()
+            await _used(interaction, str(data.get("custom_id", "")), data.get("values") or ())
 
 
-class SharedAnswer(DynamicItem[Button[Any]], template=r"qs:share"):
-    """Shows a private answer to everybody in the channel, as it stands."""
-
-    @classmethod
-    async def from_custom_id(  # type: ignore[override]
-        cls, interaction: discord.Interaction[Any], item: Button[Any], match: Any
-    ) -> Self:
-        return cls(item)
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        async with border(interaction):
-            items = self.view.walk_children() if self.view else ()
-            texts = [item.content for item in items if isinstance(item, discord.ui.TextDisplay)]
-            text = "\n".join(texts) + f"\n-# shared by {escape(actor_of(interaction).name)}"
-            await send(interaction, notice(text), private=False)
+async def _used(interaction: discord.Interaction[Any], custom_id: str, values: Sequence[str]) -> None:
+    if custom_id == SHARE_ID:
+        await _share(interaction)
+    elif custom_id.startswith(PRESS_PREFIX):
+        await pressed(interaction, custom_id.removeprefix(PRESS_PREFIX))
+    elif custom_id.startswith(MENU_PREFIX) and values:  # a menu's entries are handles
+        await pressed(interaction, values[0])
+    elif custom_id.startswith(MENU_PREFIX):
+        await interaction.response.defer()
+    else:
+        raise Refused("This button is not known here. Nothing was done.", rule="handle")
 
 
-DYNAMIC_ITEMS: tuple[type[DynamicItem[Any]], ...] = (PressedButton, PickedFromMenu, SharedAnswer)
+async def _share(interaction: discord.Interaction[Any]) -> None:
+    """Show a private answer to everybody in the channel, as it stands."""
+    _demand_sight(interaction, Action.STATUS_VIEW, None)
+    message = interaction.message
+    texts = _texts(message.components) if message else ()
+    text = "\n".join([*texts, f"-# shared by {escape(actor_of(interaction).name)}"])
+    await send(interaction, notice(text), private=False)
+
+
+def _texts(components: Iterable[Any]) -> Iterator[str]:
+    """All text displays, in order."""
+    for component in components:
+        if isinstance(component, discord.TextDisplay):
+            yield component.content
+        yield from _texts(getattr(component, "children", ()))
 
 
 async def pressed(interaction: discord.Interaction[Any], token: str) -> None:
@@ -105,24 +103,27 @@ async def pressed(interaction: discord.Interaction[Any], token: str) -> None:
     if press is Press.CONFIRM:
         await _confirm(interaction, handle)
         return
+    if press is Press.OLDER:
+        await turn(interaction, handle)
+        return
     await _act(interaction, handle, press)
 
 
-async def submitted(interaction: discord.Interaction[Any]) -> None:
-    """Act on a submitted modal of ours; every other interaction is left alone."""
-    said = submission(interaction)
-    if said is None or interaction.response.is_done():
-        return
-    async with border(interaction):
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        handle = await _valid(interaction, said.handle)
-        engine, actor, operation_id = house_of(interaction).engine, actor_of(interaction), _number(handle)
-        if Press(handle.action) is Press.DENY:
+async def _submitted(interaction: discord.Interaction[Any], said: Submission | None) -> None:
+    if said is None:
+        raise Refused("This form is not known here. Nothing was done.", hint="Open it again.", rule="handle")
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    handle = await _valid(interaction, said.handle)
+    engine, actor, operation_id = house_of(interaction).engine, actor_of(interaction), _number(handle)
+    match Press(handle.action):
+        case Press.DENY:
             operation = await engine.vote(operation_id, actor, Verdict.DENY, digest=handle.digest, reason=said.reason)
             await respond(interaction, f"You denied {operation.short_id}.")
-        else:
+        case Press.CLOSE:
             operation = await engine.close(operation_id, actor, Status.FAILED, reason=said.reason)
             await respond(interaction, f"You closed {operation.short_id}; its locks are free.")
+        case _:
+            raise Refused("This form belongs to no button that asks for a reason. Nothing was done.", rule="handle")
 
 
 # ---- handles -------------------------------------------------------------------------------------------------------
@@ -134,9 +135,9 @@ async def _valid(interaction: discord.Interaction[Any], token: str) -> Handle:
     try:
         async with asyncio.timeout(LOOK_UP_S):
             handle = await house.handles.handle(token)
+            refusal = await _objection(interaction, handle)
     except TimeoutError:
         raise Unavailable("database", "The database is slow: what this button means could not be read.") from None
-    refusal = await _objection(interaction, handle)
     if refusal is not None or handle is None:
         raise refusal or Refused("This button is not known here.")
     message = interaction.message
@@ -159,8 +160,10 @@ async def _objection(interaction: discord.Interaction[Any], handle: Handle | Non
         foreign |= ours is None or message.author.id != ours.id or handle.message_id not in (None, message.id)
     if foreign:
         return Refused("This button belongs to another message. Nothing was done.", rule="handle")
-    if handle.generation < handle.current and Press(handle.action) not in ALWAYS_VALID:
-        operation = await house.engine.operation(_number(handle))
+    if handle.operation_id is None or Press(handle.action) in READING:
+        return None
+    operation = await house.engine.operation(handle.operation_id)
+    if handle.generation < handle.current or await _outrun(house, handle, operation):
         return Refused(
             f"{operation.short_id} has moved on since this button was drawn: it is {face_of(operation).word} now. "
             "Nothing was done.",
@@ -168,6 +171,31 @@ async def _objection(interaction: discord.Interaction[Any], handle: Handle | Non
             rule="handle",
         )
     return None
+
+
+async def _outrun(house: House, handle: Handle, operation: Operation) -> bool:
+    """Whether the operation has moved on and only its card has not, for buttons that mean what was drawn."""
+    press = Press(handle.action)
+    if press not in AS_DRAWN:
+        return False
+    if handle.card_key != operation.card_key:  # a question beside the card: the offer to withdraw an older request
+        return operation.status not in NOT_STARTED
+    row = await house.handles.get(handle.card_key)
+    drawn = str(row.state.get("face", "")) if row and handle.generation == handle.current else ""
+    return press not in offers(operation) or drawn not in ("", drawn_as(operation))
+
+
+def _demand_sight(interaction: discord.Interaction[Any], action: Action, environment: str | None) -> None:
+    """That the person may look: in that environment, or anywhere at all.
+
+    Raises:
+        Refused: the policy says no.
+    """
+    house, actor = house_of(interaction), actor_of(interaction)
+    places = [environment] if environment else [ANYBODY, *house.catalog.environments]
+    decisions = [authorise(house.settings.policy_rows, actor, action, place) for place in places]
+    if not any(decision.allowed for decision in decisions):
+        raise Refused(decisions[0].reason, hint=decisions[0].hint, rule=decisions[0].rule)
 
 
 def _number(handle: Handle) -> int:
@@ -183,9 +211,14 @@ async def _confirm(interaction: discord.Interaction[Any], handle: Handle) -> Non
     actor = actor_of(interaction)
     if not theirs(handle, actor):
         raise Refused(f"Only {handle.asked['person']} was asked this. Nothing was done.", rule="handle")
-    fresh = await house_of(interaction).handles.use(handle.handle, actor.name, utc_now())
-    if not fresh and handle.used_by != actor.name:
-        raise Refused("This has been answered already. Nothing more was done.", rule="handle")
+    if utc_now() - handle.created_at > QUESTION_LIFE:
+        hint = "Ask again: you will be shown what it would do now."
+        raise Refused("This question is too old to be answered. Nothing was done.", hint=hint, rule="handle")
+    store = house_of(interaction).handles
+    if not await store.use(handle.handle, actor.name, utc_now()):
+        used = await store.handle(handle.handle)
+        if used is None or used.used_by != actor.name:
+            raise Refused("This has been answered already. Nothing more was done.", rule="handle")
     await ask(interaction, confirmed(handle))
 
 
@@ -208,8 +241,10 @@ async def _act(interaction: discord.Interaction[Any], handle: Handle, press: Pre
             operation = await house.engine.resume(operation.id, actor)
             await respond(interaction, f"{operation.short_id} looks at the outside again; its card will say.")
         case Press.LOG:
+            _demand_sight(interaction, Action.OPERATION_VIEW, operation.environment)
             await _show(interaction, log_text(operation, DISPLAY_LIMIT - 100))
         case _:
+            _demand_sight(interaction, Action.OPERATION_VIEW, operation.environment)
             await _show(interaction, details_text(operation, DISPLAY_LIMIT - 100))
 
 
@@ -236,7 +271,8 @@ def cancel_answer(operation: Operation) -> str:
     return f"{operation.short_id} is asked to stop. Its card says when that is verified, and what was done until then."
 
 
-async def link_line(interaction: discord.Interaction[Any], operation: Operation) -> str:
-    """One line about an operation with the link to its card."""
-    link = await card_link(house_of(interaction), operation)
-    return " · ".join(part for part in (operation.short_id, face_of(operation).word, link) if part)
+def withdrawal_answer(operation: Operation) -> str:
+    """What taking back one's vote has brought about."""
+    if operation.status is Status.STALE:
+        return f"You withdrew your approval of {operation.short_id}; it is stale, and nothing was started."
+    return f"You withdrew your approval of {operation.short_id}; it waits for approval as if you had not voted."

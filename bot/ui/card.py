@@ -15,8 +15,8 @@ import discord
 from discord.ui import ActionRow, Button, Container, LayoutView, Select, Separator, TextDisplay
 
 from bot.ops.model import Operation, Status, Vote
-from bot.ui.card_lines import body, face_of, footer, heading, replaced, short, subject, title
-from bot.ui.text import DISPLAY_LIMIT, cut, escape, label
+from bot.ui.card_lines import WAYS, body, face_of, footer, heading, replaced, short, subject, title
+from bot.ui.text import DISPLAY_LIMIT, cut, escape, joined, label
 
 PRESS_PREFIX = "qd:"
 MENU_PREFIX = "qm:"
@@ -39,6 +39,7 @@ class Press(StrEnum):
     LOOK_AGAIN = "look again"
     CLOSE = "close"
     CONFIRM = "confirm"
+    OLDER = "older"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ class CardSight:
     handles: Mapping[Press, str]
     link_hosts: tuple[str, ...]
     self_approval: bool
+    withdrawn: tuple[str, ...] = ()
+    """Who has taken the own approval back since."""
+    outside: tuple[str, ...] = ()
+    """Lines about parts of the outside that do not answer now and concern this operation."""
 
 
 class Sheet(LayoutView):
@@ -84,13 +89,27 @@ def offers(operation: Operation) -> tuple[Press, ...]:
         case Status.SUCCEEDED:
             return (Press.ROLL_BACK, Press.LOG) if _can_go_back(operation) else (Press.LOG,)
         case Status.FAILED:
-            return (Press.LOG, Press.RETRY)
+            return (Press.LOG, *_again(operation))
         case Status.INTERRUPTED:
-            return (Press.LOOK_AGAIN, Press.CLOSE, Press.LOG)
+            if operation.locks_taken_by is not None:  # it cannot go on, and another one says what serves
+                return (Press.CLOSE, Press.LOG)
+            back = (Press.ROLL_BACK,) if operation.kind in WAYS else ()
+            return (Press.LOOK_AGAIN, Press.CLOSE, *back, Press.LOG)
         case Status.EXPIRED | Status.CANCELLED | Status.STALE:
-            return (Press.RETRY,)
+            return _again(operation)
         case Status.DENIED:
             return ()
+
+
+def _again(operation: Operation) -> tuple[Press, ...]:
+    """Only what can be asked for by its parameters is offered again."""
+    return (Press.RETRY,) if operation.kind in WAYS else ()
+
+
+def drawn_as(operation: Operation) -> str:
+    """What the offers of a card depend on; when it changes, the card's older buttons are superseded."""
+    taken = operation.locks_taken_by is not None
+    return f"{operation.status}{'+' if operation.cancel_requested_at else ''}{'-' if taken else ''}"
 
 
 def _newer_exists(operation: Operation) -> bool:
@@ -106,6 +125,9 @@ def card(sight: CardSight) -> Sheet:
     """The operation's card."""
     operation = sight.operation
     text = body(operation, sight.votes, self_approval=sight.self_approval)
+    if sight.withdrawn and operation.status is Status.PENDING:
+        text = joined([text, f"{escape(', '.join(sight.withdrawn))} took the approval back"])
+    text = joined([text, *sight.outside])
     small = footer(operation, sight.votes)
     room = DISPLAY_LIMIT - len(small) - 200
     items: list[discord.ui.Item[Any]] = [TextDisplay(heading(operation))]
@@ -152,13 +174,14 @@ def _label(press: Press, operation: Operation) -> str:
         Press.DENY: "Deny…",
         Press.CANCEL: "Cancel",
         Press.RETRY: "Retry…" if operation.status is Status.FAILED else "Ask again…",
-        Press.ROLL_BACK: f"Roll back to {before}…",
+        Press.ROLL_BACK: "Roll back…" if operation.status is Status.INTERRUPTED else f"Roll back to {before}…",
         Press.NEWEST: "Use newest",
         Press.LOG: "Log",
         Press.DETAILS: "Details",
         Press.LOOK_AGAIN: "Look again",
         Press.CLOSE: "Close, free lock…",
         Press.CONFIRM: "Yes, do it",
+        Press.OLDER: "Older",
     }
     return label(names[press])
 
@@ -213,6 +236,12 @@ def notice(text: str, *buttons: Button[Any], colour: int | None = None, share: b
     rows: list[discord.ui.Item[Any]] = [ActionRow(*row)] if row else []
     display: discord.ui.Item[Any] = TextDisplay(cut(text, DISPLAY_LIMIT))
     return Sheet(Container(display, *rows, accent_colour=colour))
+
+
+def enclosing(text: str, filename: str) -> Sheet:
+    """A short answer with a file that is sent along under that name."""
+    display: discord.ui.Item[Any] = TextDisplay(cut(text, DISPLAY_LIMIT))
+    return Sheet(Container(display, discord.ui.File(f"attachment://{filename}")))
 
 
 def share_button() -> Button[Any]:

@@ -8,15 +8,20 @@ from typing import Any, assert_never
 from urllib.parse import urlsplit
 
 from bot.ops.model import Operation, Status, Step, Verdict, Vote
-from bot.ui.text import counted, duration, escape, fitted, joined, moment, quoted, quoted_tail, stamp
+from bot.policy import Door
+from bot.ui.text import counted, duration, escape, joined, moment, quoted, quoted_tail, stamp
 
 COMMITS_ON_CARD = 4
 STEP_TEXT = 40
 """Characters of a step's text: about a line on a phone."""
 DEPLOY_STEPS = ("Build", "Pull", "Start", "Healthy", "Switch", "Drain", "Verify")
 """The way of a deploy. A rollback builds nothing."""
+WAYS = {"deploy": DEPLOY_STEPS, "rollback": DEPLOY_STEPS[1:]}
+"""The kinds that put a version somewhere, and what they do on the way; other kinds name their steps as they come."""
+CHANGES_ON_CARD = 15
 _RUNNER_TIME = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z ")
 _RUNNER_GROUPS = ("##[group]", "##[endgroup]")
+WAITING = (Status.PENDING, Status.APPROVED)
 SWITCHING = ("Switch", "Drain", "Checked", "Verify")
 """From the first of these on, the new version may be the one that serves."""
 
@@ -53,7 +58,8 @@ def face_of(operation: Operation) -> Face:
 
 
 def short(commit: str) -> str:
-    return commit[:7]
+    """A commit as people name it. Services say themselves which one they run, so only letters and digits are kept."""
+    return "".join(character for character in commit[:7] if character.isascii() and character.isalnum())
 
 
 def title(operation: Operation) -> str:
@@ -88,11 +94,12 @@ def body(operation: Operation, votes: Sequence[Vote], *, self_approval: bool) ->
     """What there is to say in this status."""
     match operation.status:
         case Status.PENDING:
-            return joined([*_change(operation), *_readiness(operation), *_needs(operation, votes, self_approval)])
+            needs = _needs(operation, votes, self_approval)
+            return joined([*_change(operation), *takeover_lines(operation), *_readiness(operation), *needs])
         case Status.APPROVED:
-            return joined([*_queue(operation), *_change(operation)])
+            return joined([*_queue(operation), *_change(operation), *takeover_lines(operation)])
         case Status.RUNNING:
-            return joined([*_steps(operation), *_meanwhile(operation)])
+            return joined([*_steps(operation), *_meanwhile(operation), *takeover_lines(operation)])
         case Status.SUCCEEDED:
             return joined(_success(operation))
         case Status.FAILED:
@@ -107,17 +114,28 @@ def body(operation: Operation, votes: Sequence[Vote], *, self_approval: bool) ->
 def footer(operation: Operation, votes: Sequence[Vote]) -> str:
     """Who, and the small print."""
     names = [vote.person for vote in votes if vote.verdict is Verdict.APPROVE]
-    who = f"asked {escape(operation.requester)}" + (f" · approved {escape(', '.join(names))}" if names else "")
+    door = "" if operation.door is Door.DISCORD else f" at the {operation.door}"
+    who = f"asked {escape(operation.requester)}{door}" + (f" · approved {escape(', '.join(names))}" if names else "")
     if any(vote.verdict is Verdict.DENY for vote in votes):
         who += " · denied " + escape(", ".join(v.person for v in votes if v.verdict is Verdict.DENY))
-    small = [f"digest {operation.digest[:6]}"]
+    if not operation.roles_confirmed:
+        who += "\n**roles not confirmed**: Discord could not be asked, the people table spoke alone"
+    small = [_ahead(operation), f"digest {operation.digest[:6]}"]
     if operation.parent_id is not None:
         small.append(f"after #{operation.parent_id}")
-    ahead = int(operation.shown.get("branch_ahead") or 0)
-    if ahead and operation.status in (Status.PENDING, Status.APPROVED):
-        small.insert(0, f"{escape(str(operation.shown.get('branch', 'the branch')))} is {ahead} ahead")
     small.append(_clock(operation))
     return f"{who}\n-# {' · '.join(part for part in small if part)}"
+
+
+def _ahead(operation: Operation) -> str:
+    """How far the branch had moved on when that was last read: at the request, and again at the start."""
+    ahead = int(operation.shown.get("branch_ahead") or 0)
+    if not ahead or operation.status not in (*WAITING, Status.RUNNING, Status.SUCCEEDED):
+        return ""
+    branch = escape(str(operation.shown.get("branch", "the branch")))
+    newest = short(str((operation.shown.get("newest") or {}).get("sha", "")))
+    verb = "is" if operation.status in WAITING else "was"
+    return f"{branch} {verb} {ahead} ahead" + (f" ({newest})" if newest else "")
 
 
 def _clock(operation: Operation) -> str:
@@ -135,8 +153,19 @@ def _title_of_commit(operation: Operation) -> Iterator[str]:
     yield quoted(str(operation.shown.get("title", "")), 120)
 
 
+def _listed(operation: Operation) -> Iterator[str]:
+    """What a change that is no version consists of, in sentences of its own."""
+    lines = [f"- {escape(str(line), 200)}" for line in operation.shown.get("lines") or ()]
+    yield from lines[:CHANGES_ON_CARD]
+    yield f"and {len(lines) - CHANGES_ON_CARD} more in Details" if len(lines) > CHANGES_ON_CARD else ""
+
+
 def _change(operation: Operation) -> Iterator[str]:
     shown = operation.shown
+    if operation.kind not in WAYS:
+        yield from _title_of_commit(operation)
+        yield from _listed(operation)
+        return
     commits = list(shown.get("commits") or ())
     if len(commits) > 1:
         yield from (commit_line(commit) for commit in commits[:COMMITS_ON_CARD])
@@ -147,7 +176,7 @@ def _change(operation: Operation) -> Iterator[str]:
         yield f"commit by {author}" if author else ""
     if shown.get("goes_back"):
         yield "goes BACK: what runs now holds commits that this has not"
-    yield _replaces(operation)
+    yield replaces_line(operation)
     verified = moment(shown.get("verified_at"))
     if verified is not None:
         yield f"ran here as #{shown.get('to_operation')}, {stamp(verified)}"
@@ -169,7 +198,8 @@ def _more_commits(shown: Any, listed: int) -> str:
     return f"and {counted(more, 'more commit')}" if more > 0 else ""
 
 
-def _replaces(operation: Operation) -> str:
+def replaces_line(operation: Operation) -> str:
+    """What is replaced, how long it has served, and how that is known."""
     commit = short(replaced(operation))
     if not commit:
         return "replaces nothing that is known"
@@ -222,7 +252,7 @@ def _steps(operation: Operation) -> Iterator[str]:
     yield from (step_line(step) for step in operation.steps)
     if operation.status is Status.RUNNING:
         known = {step.name for step in operation.steps}
-        way = DEPLOY_STEPS if operation.kind == "deploy" else DEPLOY_STEPS[1:]
+        way = WAYS.get(operation.kind, ())
         after = [name for name in way[_furthest(way, known) :] if name not in known]
         yield f"… {', '.join(after)}" if after else ""
 
@@ -250,6 +280,18 @@ def _meanwhile(operation: Operation) -> Iterator[str]:
         yield f"{before} still serves"
 
 
+def takeover_lines(operation: Operation) -> Iterator[str]:
+    """Whose locks it takes, and what the host answered when that was asked."""
+    for other in operation.shown.get("takes_over") or ():
+        what = f"{other.get('kind', '')} of {other.get('target', '')}, asked {other.get('requester', '')}"
+        yield f"takes over the lock of #{other['id']}, which is interrupted ({escape(what, 120)})"
+    answers = operation.shown.get("answers")
+    if operation.takes_over and answers:
+        health = "healthy" if answers.get("healthy") else "NOT healthy"
+        commit = short(str(answers.get("commit", "")))
+        yield f"the host answers: {commit} *{answers.get('known', '')}*, {health}" if commit else "the host: *unknown*"
+
+
 # ---- over ----------------------------------------------------------------------------------------------------------
 
 
@@ -259,6 +301,7 @@ def _success(operation: Operation) -> Iterator[str]:
     url = str(result.get("url", ""))
     yield address(url) if url else ""
     yield from _title_of_commit(operation)
+    yield from _listed(operation)
     before = short(replaced(operation))
     yield f"replaced {before}" if before and before != operation.target else ""
     if operation.kind == "deploy" and result:
@@ -282,7 +325,9 @@ def _reason(operation: Operation) -> Iterator[str]:
 
 def _failure(operation: Operation) -> Iterator[str]:
     before = short(replaced(operation))
-    if not any(step.name in SWITCHING for step in operation.steps):
+    if operation.kind not in WAYS:
+        yield "**NOT IN FORCE.**"
+    elif not any(step.name in SWITCHING for step in operation.steps):
         yield "**NOT LIVE.**" + (f" {before} still serves." if before else "")
     elif "NOT LIVE" not in operation.reason:
         yield "**NOT LIVE.**" + (f" {before} served before." if before else "")
@@ -307,44 +352,7 @@ def _did(operation: Operation) -> Iterator[str]:
 
 
 def _held(operation: Operation) -> Iterator[str]:
+    if operation.locks_taken_by is not None:
+        yield f"#{operation.locks_taken_by} has taken its lock over, so it cannot go on: close it with what was found"
+        return
     yield f"keeps the lock of {escape(', '.join(operation.locks))}" if operation.locks else ""
-
-
-# ---- longer answers ------------------------------------------------------------------------------------------------
-
-
-def log_text(operation: Operation, limit: int) -> str:
-    """Steps, reason and the end of the log, for the person who asks to see them."""
-    tail = quoted_tail(telling(operation.log_tail), lines=25, limit=limit - 1400)
-    steps = fitted((step_line(step) for step in operation.steps), 700)
-    return joined(
-        [
-            title(operation),
-            subject(operation),
-            steps or "No step has begun.",
-            f"why: {escape(operation.reason, 500)}" if operation.reason else "",
-            tail or "No log was kept.",
-        ]
-    )
-
-
-def details_text(operation: Operation, limit: int) -> str:
-    """Everything that an approver may want to know: all commits, the checks, the rule, the whole digest."""
-    shown, plan = operation.shown, operation.plan
-    commits = list(shown.get("commits") or ())
-    total = int(shown.get("commits_total") or 0)
-    head = joined(
-        [
-            title(operation),
-            subject(operation),
-            _replaces(operation),
-            checks_line(shown.get("ci")),
-            f"image {escape(str(plan.get('image') or plan.get('image_tag') or 'unknown'))}",
-            escape(operation.policy_reason, 400),
-            f"digest `{operation.digest}`",
-            f"{counted(total, 'commit')} go out:" if commits else "",
-        ]
-    )
-    listed = fitted((commit_line(commit) for commit in commits), limit - len(head) - 80)
-    honest = f"only {len(commits)} of {total} are listed" if total > len(commits) else ""
-    return joined([head, listed, honest])

@@ -15,7 +15,7 @@ from discord import app_commands
 
 from bot.errors import Refused, Unavailable
 from bot.ops.model import OPEN, Operation, Status
-from bot.policy import ANYBODY, Action, authorise
+from bot.policy import ANYBODY, CONTROL, Action, authorise
 from bot.services.catalog import RefChoice
 from bot.ui.card_lines import checks_line, face_of, short
 from bot.ui.house import actor_of, house_of
@@ -24,6 +24,12 @@ from bot.ui.text import CHOICE_LIMIT, CHOICES_LIMIT, age, label
 Choice = app_commands.Choice[str]
 Suggest = Callable[[discord.Interaction[Any], str], Coroutine[Any, Any, list[Choice]]]
 LOOK_UP_S = 2.2
+AGES = ("1h", "8h", "24h", "7d", "30d")
+FINDINGS = [
+    "GitHub shows no run of it.",
+    "The host runs the old version; nothing was switched.",
+    "The host was put right by hand.",
+]
 
 
 def suggesting(suggest: Suggest) -> Suggest:
@@ -56,6 +62,28 @@ async def services(interaction: discord.Interaction[Any], current: str) -> list[
 @suggesting
 async def environments(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
     return _named(house_of(interaction).catalog.environments, current)
+
+
+@suggesting
+async def places(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    """The environments, and the one of the bot itself."""
+    return _named([*house_of(interaction).catalog.environments, CONTROL], current)
+
+
+@suggesting
+async def people(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    return _named(house_of(interaction).people.names(), current)
+
+
+@suggesting
+async def moments(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    """Ages that are often asked for; dates and times may be typed, too."""
+    typed = [current.strip()] if current.strip() and len(current) <= CHOICE_LIMIT else []
+    return [app_commands.Choice(name=_moment_label(text), value=text) for text in dict.fromkeys([*typed, *AGES])]
+
+
+def _moment_label(text: str) -> str:
+    return f"{text} ago" if text in AGES else label(text, CHOICE_LIMIT)
 
 
 @suggesting
@@ -107,6 +135,23 @@ async def operations(interaction: discord.Interaction[Any], current: str) -> lis
 @suggesting
 async def open_operations(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
     return await _operations(interaction, current, OPEN)
+
+
+@suggesting
+async def unstarted_operations(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    return await _operations(interaction, current, (Status.PENDING, Status.APPROVED))
+
+
+@suggesting
+async def interrupted_operations(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    return await _operations(interaction, current, (Status.INTERRUPTED,))
+
+
+@suggesting
+async def findings(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    """What people usually find when they look at an interrupted operation; anything else may be typed."""
+    typed = [current] if current.strip() else []
+    return [app_commands.Choice(name=label(text, CHOICE_LIMIT), value=text[:CHOICE_LIMIT]) for text in typed + FINDINGS]
 
 
 async def _operations(

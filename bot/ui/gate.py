@@ -10,24 +10,27 @@ import discord
 from discord import app_commands
 
 from bot.errors import Refused
-from bot.policy import ANYBODY, Action, authorise
+from bot.policy import ANYBODY, CONTROL, Action, authorise, places
 from bot.ui.failures import Barred
 from bot.ui.house import actor_of, house_of
 
 T = TypeVar("T")
 _MARK = "__quarterdeck_action__"
+_DECIDED = "__quarterdeck_decided__"
 
 
-def gate(action: Action) -> Callable[[T], T]:
+def gate(action: Action, *, decided_by: Action | None = None) -> Callable[[T], T]:
     """Let the command run only for those to whom the policy grants `action` in the environment that they name.
 
-    The environment is the command's option of that name, or the option's default; commands without one ask for `*`.
+    The environment is the command's option of that name, or the option's default; commands without one ask for the one
+    place where the action can be done, or for `*`. `decided_by` names the
+    right that the engine then asks for, about the operation itself.
     """
 
     async def allowed(interaction: discord.Interaction[Any]) -> bool:
-        house, environment = house_of(interaction), _environment(interaction)
+        house, environment = house_of(interaction), _environment(interaction, action)
         try:
-            if environment != ANYBODY:
+            if environment not in (ANYBODY, CONTROL):
                 house.catalog.environment(environment)
         except Refused as refusal:
             raise Barred(refusal) from refusal
@@ -38,6 +41,7 @@ def gate(action: Action) -> Callable[[T], T]:
 
     def mark(command: T) -> T:
         setattr(command, _MARK, action)
+        setattr(command, _DECIDED, decided_by)
         app_commands.check(allowed)(command)
         return command
 
@@ -49,10 +53,15 @@ def action_of(command: app_commands.Command[Any, ..., Any]) -> Action | None:
     return getattr(command.callback, _MARK, None)
 
 
-def _environment(interaction: discord.Interaction[Any]) -> str:
+def decided_by(command: app_commands.Command[Any, ..., Any]) -> Action | None:
+    """The right over the operation itself that decides in the end; None where the gate's own does."""
+    return getattr(command.callback, _DECIDED, None)
+
+
+def _environment(interaction: discord.Interaction[Any], action: Action) -> str:
     command = interaction.command
     parameter = command.get_parameter("environment") if isinstance(command, app_commands.Command) else None
     if parameter is None:
-        return ANYBODY
+        return CONTROL if places(action, ()) == (CONTROL,) else ANYBODY
     default = parameter.default if isinstance(parameter.default, str) else ""
     return str(getattr(interaction.namespace, "environment", "") or default) or ANYBODY

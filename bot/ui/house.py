@@ -9,9 +9,12 @@ from bot.logs import Redactor
 from bot.metrics import Metrics
 from bot.ops.engine import Engine
 from bot.ops.model import Operation
+from bot.ops.roster import Roster
 from bot.people import People
 from bot.policy import Actor
 from bot.services.catalog import Catalog
+from bot.services.history import History
+from bot.services.reload import Configuration
 from bot.services.rollback import RollbackHandler
 from bot.services.status import StatusService
 from bot.settings import Settings
@@ -26,6 +29,8 @@ class House(Protocol):
     @property
     def settings(self) -> Settings: ...
     @property
+    def configuration(self) -> Configuration: ...
+    @property
     def engine(self) -> Engine: ...
     @property
     def catalog(self) -> Catalog: ...
@@ -34,7 +39,11 @@ class House(Protocol):
     @property
     def rollbacks(self) -> RollbackHandler: ...
     @property
+    def history(self) -> History: ...
+    @property
     def people(self) -> People: ...
+    @property
+    def roster(self) -> Roster: ...
     @property
     def board(self) -> Board: ...
     @property

@@ -5,8 +5,10 @@ from datetime import datetime
 
 from bot.ops.model import Operation
 from bot.ops.store import Lock
+from bot.services.history import Difference, Side
 from bot.services.status import EnvironmentStatus, Overview, ServiceStatus
-from bot.ui.card_lines import address, face_of, short
+from bot.ui.card_lines import address, commit_line, face_of, short
+from bot.ui.standings import down_lines, foot_line
 from bot.ui.text import counted, escape, fitted, joined, stamp
 
 
@@ -14,11 +16,12 @@ def overview_text(overview: Overview, limit: int) -> str:
     """The whole status."""
     lines: list[str] = []
     for environment in overview.environments:
-        lines += [*_environment(environment), ""]
+        lines += [*_environment(environment, overview.as_of), ""]
     waiting = [operation_line(operation) for operation in overview.waits_for_you]
     lines += ["**waits for YOU**", *waiting] if waiting else ["waits for you: nothing"]
+    lines += down_lines(overview.outside)
     lines += [f"! {escape(trouble)}" for trouble in overview.troubles]
-    lines.append(f"-# as of {stamp(overview.as_of)}")
+    lines += [foot_line(overview.outside), f"-# as of {stamp(overview.as_of)}"]
     return "\n".join(_cut(lines, limit))
 
 
@@ -32,18 +35,26 @@ def _cut(lines: Sequence[str], limit: int) -> Iterator[str]:
         yield line
 
 
-def _environment(environment: EnvironmentStatus) -> Iterator[str]:
+def _environment(environment: EnvironmentStatus, as_of: datetime) -> Iterator[str]:
     yield f"**{environment.name.upper()}**"
     for service in environment.services:
-        yield from _service(service)
+        yield from _service(service, as_of)
     for operation in environment.going_on:
         yield operation_line(operation)
     yield _locks(environment.locks)
-    heard = environment.agent_heard_at
-    yield f"-# host heard {stamp(heard)}" if heard else "-# host: not heard"
+    yield _host(environment, as_of)
 
 
-def _service(status: ServiceStatus) -> Iterator[str]:
+def _host(environment: EnvironmentStatus, as_of: datetime) -> str:
+    """The host's agent, by AWS's word, with the age of that word where it is not of now."""
+    asked, heard = environment.agent_asked_at, environment.agent_heard_at
+    if asked is None:
+        return "-# host: *unknown*"
+    told = f", as AWS said {stamp(asked)} (*stale*)" if asked < as_of else ""
+    return f"-# host heard {stamp(heard)}{told}" if heard else f"-# host: not heard{told}"
+
+
+def _service(status: ServiceStatus, as_of: datetime) -> Iterator[str]:
     running = status.running
     if not running.commit:
         listed = "" if status.deployable else " (only listed, not deployed from here)"
@@ -51,8 +62,11 @@ def _service(status: ServiceStatus) -> Iterator[str]:
         return
     by = f" by {escape(running.by)}" if running.by else ""
     hand = " · put there by hand" if running.by_hand else ""
-    yield f"{status.service} `{short(running.commit)}` *{running.known}*{_since(running.since)}{by}{hand}"
-    yield f"  {'healthy' if running.healthy else 'NOT healthy'}{_behind(status)}"
+    live = running.known == "live"
+    worth = "*live*" if live else f"*stale*, seen {stamp(status.seen_at)}" if status.seen_at else "*stale*"
+    yield f"{status.service} `{short(running.commit)}` {worth}{_since(running.since)}{by}{hand}"
+    health = "does not answer" if not live else "healthy" if running.healthy else "NOT healthy"
+    yield f"  {health}{_behind(status, as_of)}"
     if status.url:
         yield f"  {address(status.url)}"
 
@@ -61,13 +75,14 @@ def _since(since: datetime | None) -> str:
     return f", since {stamp(since)}" if since else ""
 
 
-def _behind(status: ServiceStatus) -> str:
+def _behind(status: ServiceStatus, as_of: datetime) -> str:
     behind = status.behind
     if behind is None:
         return ""
     if behind.commits is None:
-        return f" · behind {behind.of}: unknown"
-    return f" · {behind.commits} behind {behind.of}" if behind.commits else f" · level with {behind.of}"
+        return f" · behind {behind.of}: *unknown*"
+    age = f" (*stale*, seen {stamp(behind.seen_at)})" if behind.seen_at and behind.seen_at < as_of else ""
+    return (f" · {behind.commits} behind {behind.of}" if behind.commits else f" · level with {behind.of}") + age
 
 
 def _locks(locks: Sequence[Lock]) -> str:
@@ -93,3 +108,50 @@ def operations_text(sections: Iterable[tuple[str, Sequence[str]]], limit: int) -
         f"**{heading}** {counted(len(lines), 'operation') if lines else 'nothing'}\n{fitted(lines, each)}".rstrip()
         for heading, lines in blocks
     )
+
+
+# ---- two environments ----------------------------------------------------------------------------------------------
+
+
+def difference_text(found: Difference, limit: int) -> str:
+    """What each side runs, and the commits that only one of them has, both ways."""
+    head = joined(
+        [
+            f"**{found.service}** · {found.this.environment} against {found.other.environment}",
+            *(_runs(side) for side in (found.this, found.other)),
+            f"! {escape(found.trouble, 400)}" if found.trouble else "",
+        ]
+    )
+    if found.trouble:
+        return head
+    if found.level:
+        return joined([head, "Both run the same commit."])
+    each = (limit - len(head)) // 2 - 60
+    return joined([head, *_only_in(found.other, found.this, each), *_only_in(found.this, found.other, each)])
+
+
+def _runs(side: Side) -> str:
+    running = side.running
+    if not running.commit:
+        return f"{side.environment}: *unknown*"
+    hand = " · put there by hand" if running.by_hand else ""
+    return f"{side.environment} `{short(running.commit)}` *{running.known}*{_since(running.since)}{hand}"
+
+
+def _only_in(side: Side, other: Side, limit: int) -> Iterator[str]:
+    """The commits of one side, newest first, and how many there are; also that there are none."""
+    where = f"in {side.environment}, not in {other.environment}"
+    if side.total is None:
+        yield f"{where}: *unknown*"
+        return
+    if side.total == 0:
+        yield f"nothing {where}"
+        return
+    yield f"**{counted(side.total, 'commit')} {where}**"
+    lines = [
+        commit_line({"sha": short(commit.sha), "title": commit.title, "author": commit.author, "pr": commit.pull})
+        for commit in side.commits
+    ]
+    yield fitted(lines, limit)
+    if side.total > len(side.commits):
+        yield f"only the newest {len(side.commits)} are known here"

@@ -6,7 +6,7 @@ Always drawn from the newest rows. Sending, finding again and trying again are t
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import discord
@@ -16,14 +16,18 @@ from bot.db.tables import events
 from bot.errors import Refused
 from bot.logs import Redactor
 from bot.ops.engine import Engine
-from bot.ops.model import FINAL, Event, Operation, Status
+from bot.ops.model import FINAL, NOT_CONFIRMED, OPEN, Event, Operation, Status
 from bot.ops.rows import event_of
 from bot.people import People
 from bot.policy import Action, row_of
+from bot.services.outside import Outside
 from bot.settings import Settings
 from bot.ui.board_store import BoardStore, CardRow, Mint, utc_now
-from bot.ui.card import CardSight, Press, Sheet, card, fingerprint, headline, offers, outcome_line, redacted
-from bot.ui.text import CONTENT_LIMIT, cut, escape, stamp
+from bot.ui.bulletins import Tallies, announcement_marker, announcement_text, tally_marker, tally_text
+from bot.ui.card import CardSight, Press, Sheet, card, drawn_as, fingerprint, headline, offers, outcome_line, redacted
+from bot.ui.pinned import LEAST_PAUSE, MARKER, PinnedBoard
+from bot.ui.standings import concerning
+from bot.ui.text import CONTENT_LIMIT, cut, escape, moment, stamp
 
 LONG_RUN = timedelta(minutes=2)
 """Success is pinged only when the requester has probably looked away."""
@@ -32,7 +36,9 @@ AUDITED = (
     "operation.requested", "operation.approved", "operation.denied", "operation.expired", "operation.cancelled",
     "operation.stale", "operation.succeeded", "operation.failed", "operation.interrupted",
     "vote.approve", "vote.deny", "vote.refused", "request.refused", "cancel.requested", "cancel.refused",
-    "close.refused", "door.refused",
+    "close.refused", "resume.refused", "door.refused", "vote.withdrawn", "withdraw.refused", "locks.taken_over",
+    NOT_CONFIRMED, "roles.confirmed",
+    "config.loaded", "config.reloaded", "config.refused", "state.restored",
 )  # fmt: skip
 """The events that the audit channel shows: decisions and outcomes, not progress."""
 ACTIONS: Mapping[str, Action] = {"deploy": Action.DEPLOY, "rollback": Action.ROLLBACK}
@@ -56,19 +62,35 @@ class Rendering:
     beside: tuple[str, ...] = ()
     once: bool = False
     """Shown once and then forgotten: nothing will ever change it."""
+    lasting: bool = False
+    """Without a sheet: the content is the message itself, and is kept equal to its rows."""
+    pinned: bool = False
+    born_at: datetime | None = None
+    """Since when there has been something to show: a message of it may stand of which the row no longer knows."""
+    pause: timedelta | None = None
+    """The least between two edits, where it is not what the card's priority says."""
+
+    @property
+    def final(self) -> bool:
+        """Whether it is a plain line that never changes once it is posted."""
+        return self.sheet is None and not self.lasting
 
 
 class Renderings:
     """Draws every kind of card."""
 
     def __init__(
-        self, *, settings: Settings, engine: Engine, store: BoardStore, people: People, redactor: Redactor
-    ) -> None:
+        self, *, settings: Settings, engine: Engine, store: BoardStore, people: People, redactor: Redactor,
+        outside: Outside | None = None, pinned: PinnedBoard | None = None, tallies: Tallies | None = None,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._engine = engine
         self._store = store
         self._people = people
         self._redactor = redactor
+        self._outside = outside or Outside()
+        self._pinned = pinned
+        self._tallies = tallies
 
     async def of(self, row: CardRow) -> Rendering | None:
         """The message for that card, free of secrets; None: there is nothing to show, now or ever."""
@@ -79,6 +101,10 @@ class Renderings:
         if rendering.sheet is not None:
             redacted(rendering.sheet, clean)
         return replace(rendering, content=clean(rendering.content))
+
+    async def open_cards(self) -> list[str]:
+        """The keys of the cards of operations that are not over."""
+        return [operation.card_key for operation in await self._engine.operations(statuses=tuple(OPEN), limit=100)]
 
     async def _drawn(self, row: CardRow) -> Rendering | None:
         try:
@@ -91,13 +117,28 @@ class Renderings:
                     return await self._reminder(row)
                 case "audit":
                     return await self._audit(row)
+                case "announcement":
+                    facts = row.state["facts"]
+                    text = cut(announcement_text(facts), CONTENT_LIMIT)
+                    return Rendering(
+                        marker=announcement_marker(facts), content=text, state=dict(row.state),
+                        born_at=moment(facts.get("at")),
+                    )  # fmt: skip
+                case "tally" if self._tallies is not None:
+                    return await self._tally(row, self._tallies)
+                case "pinned" if self._pinned is not None:
+                    text = await self._pinned.text()
+                    return Rendering(
+                        marker=MARKER, content=text, lasting=True, pinned=True, pause=LEAST_PAUSE,
+                        state={**row.state, "fingerprint": text},
+                    )  # fmt: skip
         except Refused:  # no such operation: a backup was restored, or a row was taken away
             return None
         return None
 
     async def _operation(self, row: CardRow) -> Rendering:
         operation = await self._engine.operation(row.subject_id)
-        face = f"{operation.status}{'+' if operation.cancel_requested_at else ''}"
+        face = drawn_as(operation)
         generation = int(row.state.get("generation", 0)) + (row.state.get("face", face) != face)
         guild_id = self._settings.discord.guild_id
         mint = Mint(row.key, generation, operation.id, operation.digest, guild_id, row.channel_id)
@@ -109,6 +150,8 @@ class Renderings:
                 handles={Press(action): handle for action, handle in handles.items()},
                 link_hosts=self._settings.link_hosts,
                 self_approval=self._self_approval(operation),
+                withdrawn=await self._withdrawn(operation),
+                outside=concerning(operation, self._outside.down()),
             )
         )
         first = operation.status is Status.PENDING and not row.state.get("pinged")
@@ -120,7 +163,16 @@ class Renderings:
             pings=_only(roles=pinged),
             state={**row.state, "generation": generation, "face": face, "fingerprint": fingerprint(sheet)},
             beside=self._beside(operation),
+            born_at=operation.created_at,
         )
+
+    async def _withdrawn(self, operation: Operation) -> tuple[str, ...]:
+        """Who has taken the own approval back while it waits, and has not given it again."""
+        if operation.status is not Status.PENDING:
+            return ()
+        took_back = [event.actor for event in await self._engine.events(operation.id) if event.name == "vote.withdrawn"]
+        voted = {vote.person for vote in await self._engine.votes(operation.id)}
+        return tuple(dict.fromkeys(person for person in took_back if person not in voted))
 
     def _self_approval(self, operation: Operation) -> bool:
         action = ACTIONS.get(operation.kind)
@@ -173,9 +225,19 @@ class Renderings:
         found = await self._store.read(lambda db: [event_of(line) for line in db.execute(statement).mappings()])
         if not found:
             return None
+        if self._tallies is not None:
+            await self._tallies.told(found)
         return Rendering(
             marker=re.compile(rf"^`{found[0].id}` "), content=cut(_audit_text(found), CONTENT_LIMIT), once=True
         )
+
+    async def _tally(self, row: CardRow, tallies: Tallies) -> Rendering | None:
+        event = await tallies.event(row.subject_id)
+        if event is None:
+            return None
+        text = cut(tally_text(event), CONTENT_LIMIT)
+        state = {**row.state, "told": event.count, "fingerprint": text}
+        return Rendering(marker=tally_marker(event.id), content=text, lasting=True, state=state)
 
 
 def _audit_text(found: Sequence[Event]) -> str:

@@ -20,8 +20,11 @@ CHOICES_LIMIT = 25
 
 _MARKDOWN = re.compile(r"([\\*~`|\[\]<]|(?<![^\W_])_|_(?![^\W_]))|^(?=(?:#{1,3}|-#|[+-]|>|>>>)\s)")
 """What means something anywhere in a line (a single underscore inside a word does not), or at its beginning."""
+_NUMBERED = re.compile(r"^(\d+)(?=[.)]\s)")
 _LINK = re.compile(r":(?=//)")
 _MENTION = re.compile(r"@(?=\S)")
+_INVITE = re.compile(r"(?<=discord\.gg)/|(?<=discord\.com/invite)/", re.IGNORECASE)
+"""Discord makes an invitation of these even without `https://`."""
 _SPACES = re.compile(r"\s+")
 
 
@@ -40,7 +43,9 @@ def escape(foreign: str, limit: int = 200) -> str:
     """Foreign text that shows as it is: no markdown, mention, link or heading takes effect. Cut, then escaped."""
     text = cut(clean(foreign), limit)
     text = _MARKDOWN.sub(lambda found: "\\" + (found.group(1) or ""), text)
+    text = _NUMBERED.sub(r"\1\\", text)
     text = _LINK.sub(r"\\:", text)
+    text = _INVITE.sub("\u200b/", text)
     return _MENTION.sub("@\u200b", text)
 
 

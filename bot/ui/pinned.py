@@ -1,0 +1,137 @@
+"""The pinned board: one message in the ops channel that says how things stand, and by its age whether the bot lives.
+
+Its time is a Discord timestamp, which every reader's client keeps counting: a dead bot's board grows old by itself.
+This room says what stands there and when it is due; posting, pinning and finding it again are the board's business.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from bot.ops.model import FINAL, Operation, Status
+from bot.services.outside import Outside
+from bot.services.status import EnvironmentStatus, Overview, ServiceStatus, StatusService
+from bot.ui.card_lines import short
+from bot.ui.standings import away_line, down_line, foot_line
+from bot.ui.text import CONTENT_LIMIT, counted, escape, fitted, stamp
+
+PINNED_KEY = "pinned:ops"
+MARKER = re.compile(r"^\*\*On deck\*\* ")
+"""How the message begins, so that it is found among the pins."""
+ROUTINE_S = 60.0
+OLD_ROUTINE_S = 180.0
+"""For a message that is an hour old: Discord allows only so many edits of those, and a board of up to five minutes
+is still called alive."""
+FIRST_AFTER_S = 4.0
+"""After the start, so that the first look at the outside does not make the bot's first answers wait."""
+LEAST_PAUSE = timedelta(seconds=10)
+DEAD_AFTER_MIN = 5
+OUTAGES_SHOWN = 3
+OUTAGES_FOR = timedelta(hours=12)
+
+
+class Rhythm:
+    """When the pinned board is to be drawn again: about once a minute, and soon after something important."""
+
+    def __init__(self, *, first_after_s: float = FIRST_AFTER_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._drawn_at = clock() + first_after_s - ROUTINE_S
+        self._news = False
+        self._statuses: dict[int, Status] = {}
+        self.routine_s = ROUTINE_S
+
+    def news(self) -> None:
+        """Something changed that people should see there."""
+        self._news = True
+
+    def changed(self, operation: Operation) -> None:
+        """An operation changed: its status is news, its progress is not."""
+        known, now = self._statuses.get(operation.id), operation.status
+        if known is not now:
+            self._news = True
+        if now in FINAL:
+            self._statuses.pop(operation.id, None)
+        else:
+            self._statuses[operation.id] = now
+
+    def due(self) -> bool:
+        """Whether it is time; asked once, the answer counts as obeyed."""
+        now = self._clock()
+        waited_s = now - self._drawn_at
+        if waited_s < (LEAST_PAUSE.total_seconds() if self._news else self.routine_s):
+            return False
+        self._drawn_at, self._news = now, False
+        return True
+
+
+class PinnedBoard:
+    """Writes the message from what the status service sees."""
+
+    def __init__(self, status: StatusService, outside: Outside, *, now: Callable[[], datetime] | None = None) -> None:
+        self._status = status
+        self._outside = outside
+        self._now = now or (lambda: datetime.now(UTC))
+
+    async def text(self) -> str:
+        """The whole message, as of now."""
+        overview = await self._status.overview(None)
+        head = [f"**On deck** {_summary(overview)}"]
+        tail = list(self._tail(overview))
+        middle = [line for environment in overview.environments for line in _environment(environment)]
+        room = CONTENT_LIMIT - sum(len(line) + 1 for line in (*head, *tail)) - 40
+        return "\n".join([*head, fitted(middle, room, more="and {} more lines"), *tail])
+
+    def _tail(self, overview: Overview) -> Iterator[str]:
+        yield from (down_line(standing) for standing in overview.outside if standing.down)
+        recent = [outage for outage in self._outside.outages if self._now() - outage.until < OUTAGES_FOR]
+        yield from (away_line(outage) for outage in recent[-OUTAGES_SHOWN:])
+        yield foot_line(overview.outside)
+        yield (
+            f"-# as of {stamp(overview.as_of)}. Older than {DEAD_AFTER_MIN} min: the bot is dead or cut off from "
+            "Discord. Then on its host: `quarterdeck status`, `quarterdeck rollback SERVICE ENVIRONMENT`"
+        )
+
+
+def _summary(overview: Overview) -> str:
+    every = [operation for environment in overview.environments for operation in environment.going_on]
+    parts = [
+        _listed("runs", [o for o in every if o.status is Status.RUNNING]),
+        _listed("in the queue", [o for o in every if o.status is Status.APPROVED]),
+        _listed("to approve", [o for o in every if o.status is Status.PENDING]),
+        _listed("needs a human", [o for o in every if o.status is Status.INTERRUPTED]),
+    ]
+    return " · ".join(part for part in parts if part) or "· all quiet"
+
+
+def _listed(word: str, operations: Sequence[Operation]) -> str:
+    """`runs: #184, #185`; many are counted instead."""
+    if not operations:
+        return ""
+    named = ", ".join(operation.short_id for operation in operations)
+    return f"{word}: {named if len(operations) <= 4 else counted(len(operations), 'operation')}"
+
+
+def _environment(environment: EnvironmentStatus) -> Iterator[str]:
+    for service in environment.services:
+        if service.deployable or service.running.commit:
+            yield _service(environment.name, service)
+    yield (
+        f"locks of {escape(environment.name)}: "
+        + ", ".join(f"{escape(lock.resource)} by #{lock.operation_id}" for lock in environment.locks)
+        if environment.locks
+        else ""
+    )
+
+
+def _service(environment: str, status: ServiceStatus) -> str:
+    running = status.running
+    place = f"**{escape(environment)}** {escape(status.service)}"
+    if not running.commit:
+        return f"{place} *unknown*: it does not answer, and no deploy of it is recorded"
+    what = f"{place} `{short(running.commit)}`"
+    if running.known != "live":
+        return f"{what} *stale*, seen {stamp(status.seen_at)}; does not answer" if status.seen_at else f"{what} *stale*"
+    by = f", by {escape(running.by)}" if running.by else ", by hand" if running.by_hand else ""
+    since = f", since {stamp(running.since)}" if running.since else ""
+    return f"{what} *live*, {'healthy' if running.healthy else 'NOT healthy'}{since}{by}"

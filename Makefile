@@ -1,11 +1,11 @@
 # The few commands of this repository. Each sets itself up: nothing has to be installed first but Python 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench crash-table clean
 PYTHON ?=
 export PYTHON
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## start the sandbox and the bot, and print the page's address (QUARTERDECK_PORT=8700, RESET=1 begins anew)
 	@.ci/venv demo
@@ -13,7 +13,7 @@ demo: ## start the sandbox and the bot, and print the page's address (QUARTERDEC
 
 test: lint ## run every check and test; what is skipped is named at the end (ARGS="-k deploy")
 	@tests/servers.sh
-	@exec .venv/bin/python -m pytest tests/unit tests/wire tests/story tests/page $(ARGS)
+	@exec .venv/bin/python -m pytest tests/unit tests/wire tests/story tests/crash tests/page $(ARGS)
 
 lint: ## check style, types, import contracts, house rules, Dockerfile, scripts and workflows
 	@.ci/venv dev
@@ -22,6 +22,10 @@ lint: ## check style, types, import contracts, house rules, Dockerfile, scripts 
 bench: ## measure the bot beside a bare discord.py bot, and the service beside Express on Node
 	@.ci/venv dev
 	@exec .venv/bin/python -m tests.bench $(ARGS)
+
+crash-table: ## kill the bot at every instant, with each outage, and write what came of it into the README (20 min)
+	@.ci/venv dev
+	@exec .venv/bin/python -m tests.crash.table $(ARGS)
 
 clean: ## remove everything that these commands made, the sandbox's world included
 	rm -rf .venv .cache .quarterdeck .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

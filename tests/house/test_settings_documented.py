@@ -20,11 +20,13 @@ SECTIONS = {
     "people": settings_module.PersonSettings,
     "policy": settings_module.PolicySettings,
     "limits": settings_module.LimitSettings,
+    "backup": settings_module.BackupSettings,
+    "retention": settings_module.RetentionSettings,
 }
 
 
 def settings_of(prefix: str, model: type[BaseModel]) -> list[str]:
-    nested = {"discord", "github", "aws", "people", "policy", "limits"} if prefix == "" else set()
+    nested = {name for name in SECTIONS if name and "." not in name} if prefix == "" else set()
     plain = [name for name in model.model_fields if name not in SECRETS and name not in nested]
     skipped = {"environments", "services"} if prefix == "" else set()
     return [f"{prefix}.{name}".lstrip(".") for name in plain if name not in skipped]

@@ -38,6 +38,13 @@ async def world(shared_world: World) -> AsyncIterator[World]:
     await shared_world.wait_ready(timeout_s=45)
 
 
+@pytest.fixture(scope="session")
+async def unmanned_world() -> AsyncIterator[World]:
+    """A world in which no bot runs, for what comes before the first start; tests put its levers back."""
+    async with World(speed=SPEED, with_bot=False) as world:
+        yield world
+
+
 @pytest.fixture
 async def fresh_world() -> AsyncIterator[World]:
     """A world of this test's own, for what cannot be undone."""

@@ -82,3 +82,50 @@ async def test_red_checks_are_refused_for_prod_before_anybody_is_asked(world: Wo
     reply = await world.ask("dev", "deploy", service="app", environment="prod", ref="main")
     assert reply.ephemeral
     assert "red" in reply.text
+
+
+TWO_OF_PROD = [
+    {"action": "deploy:run", "environment": "dev", "requesters": ["dev", "sre"]},
+    {"action": "deploy:run", "environment": "prod", "requesters": ["dev"], "approvers": ["sre"], "quorum": 2},
+    {"action": "operation:view", "requesters": ["*"]},
+    {"action": "status:view", "requesters": ["*"]},
+]
+
+
+async def test_a_rule_that_wants_two_starts_with_the_second_and_counts_no_vote_that_was_taken_back(world: World):
+    await world.reconfigure(patch={"policy": TWO_OF_PROD})
+    sha = await green(world, await new_commit(world))
+    operation = await asked(world, "dev", "prod", sha)
+    number = operation.lstrip("#")
+    card = await card_of(world, operation, "waiting")
+    start = await mark(world, "github")
+    for _ in range(2):  # the second time is the same person: not a second vote
+        await world.settle(await world.press("sre", card, "Approve"))
+    card = await card_of(world, operation, "waiting", "approved sre")
+    taken_back = await world.ask("sre", "ops withdraw", operation=number)
+    assert operation in taken_back.text
+    await world.settle(await world.press("sre2", card, "Approve"))
+    card = await card_of(world, operation, "waiting", "approved sre2")
+    assert not [r for r in await world.requests("github", after=start) if r["path"].endswith("/dispatches")]
+    await world.settle(await world.press("owner", card, "Approve"))
+    done = await ended(world, operation)
+    assert "succeeded" in done.text
+    assert "approved sre2, owner" in done.text
+    assert await live_commit(world, "prod") == sha
+
+
+async def test_an_approval_taken_back_before_the_start_stops_it(world: World):
+    sha = await green(world, await new_commit(world))
+    operation = await asked(world, "dev", "prod", sha)
+    card = await card_of(world, operation, "waiting")
+    start = await mark(world, "github")
+    await world.fault("github", "refuse", match=f"GET .*/commits/{sha}/check-runs")
+    await world.settle(await world.press("sre", card, "Approve"))
+    await card_of(world, operation, "a check before the start")
+    refused = await world.ask("sre2", "ops withdraw", operation=operation.lstrip("#"))
+    assert "nothing to take back" in refused.text
+    await world.ask("sre", "ops withdraw", operation=operation.lstrip("#"))
+    done = await ended(world, operation)
+    assert "stale" in done.text
+    assert "sre withdrew the approval before it started" in done.text
+    assert not [r for r in await world.requests("github", after=start) if r["method"] == "POST"]

@@ -87,10 +87,12 @@ async def test_the_newest_commit_replaces_a_request_that_still_waits(world: Worl
 
 async def test_details_and_log_are_private_until_they_are_shared(world: World):
     operation, card = await waiting(world)
-    details = await pick(world, "guest", card, "Details")
+    refused = await pick(world, "guest", card, "Details")
+    assert "operation:view" in refused.text
+    details = await pick(world, "dev2", card, "Details")
     assert details.ephemeral
     assert "digest" in details.text
-    shared = await world.settle(await world.press("guest", details.message, "Share"))
+    shared = await world.settle(await world.press("dev2", details.message, "Share"))
     assert not shared.ephemeral
     assert details.text in shared.text
     assert "shared by" in shared.text

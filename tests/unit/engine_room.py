@@ -1,6 +1,7 @@
 """A real engine over a real SQLite file, a clock that only moves when told, and small handlers to run."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from bot.db.database import Database
+from bot.errors import Unreachable
 from bot.ops.engine import Engine
 from bot.ops.executor import InProcessExecutor
 from bot.ops.handler import Cancelled, Registry, Run
 from bot.ops.model import Json, Operation, Plan, Request, Status, Verdict
+from bot.ops.record import Clean
+from bot.ops.roster import Roster
 from bot.ops.store import Store
 from bot.policy import Actor, PolicyRow, seeded_rows
 
 OPS_CHANNEL = 42
+PATIENCE_S = float(os.environ.get("QUARTERDECK_PATIENCE_S", "20"))
+"""So long a test waits for what must come."""
 
 DEV = Actor("dev", 1, frozenset({"dev"}))
 DEV2 = Actor("dev2", 2, frozenset({"dev"}))
@@ -64,6 +70,7 @@ class Deploy:
             locks=(f"{request.environment}/{service}",),
             content={"kind": self.kind, "service": service, "commit": commit},
             confirm=self.confirm,
+            takes_over=tuple(request.params.get("takes_over", ())),
         )
 
     async def recheck(self, operation: Operation) -> str:
@@ -99,6 +106,33 @@ class Deploy:
             raise self.error
         await run.step("Build", "ok", "done")
         return {"commit": run.operation.plan["commit"]}
+
+
+@dataclass
+class Crew:
+    """A roster whose Discord is a dictionary: the roles of each person, None for who has left; `away` cannot be asked.
+
+    The duties are those that everybody of the room has from the start.
+    """
+
+    roles: dict[str, frozenset[str] | None] = field(default_factory=dict)
+    duties: dict[str, frozenset[str]] = field(default_factory=dict)
+    away: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, *actors: Actor) -> "Crew":
+        held = {actor.name: actor.roles for actor in actors}
+        return cls(dict(held), dict(held))
+
+    async def roles_of(self, person: str) -> frozenset[str] | None:
+        self.asked.append(person)
+        if self.away:
+            raise Unreachable("discord", "Discord cannot be reached: no connection.")
+        return self.roles[person]
+
+    def duties_of(self, person: str) -> frozenset[str] | None:
+        return self.duties.get(person)
 
 
 @dataclass(frozen=True)
@@ -141,13 +175,13 @@ class Room:
 
     async def becomes(self, operation: Operation, *statuses: Status) -> Operation:
         """Wait until it stands in one of `statuses`."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while (now := await self.engine.operation(operation.id)).status not in statuses:
                 await asyncio.sleep(0.005)
         return now
 
     async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not await condition():
                 await asyncio.sleep(0.005)
 
@@ -158,15 +192,20 @@ class Room:
 
 @asynccontextmanager
 async def open_room(
-    path: Path, *, rows: Sequence[PolicyRow] | None = None, limits: Limits | None = None
+    path: Path,
+    *,
+    rows: Sequence[PolicyRow] | None = None,
+    limits: Limits | None = None,
+    roster: Roster | None = None,
+    clean: Clean = str,
 ) -> AsyncIterator[Room]:
     """A room over the database `path`, closed at the end."""
     database = await Database.open(path / "state" / "quarterdeck.sqlite3")
     clock = Clock()
-    store = Store(database, channels={"dev": OPS_CHANNEL, "prod": OPS_CHANNEL}, now=clock)
+    store = Store(database, channels={"dev": OPS_CHANNEL, "prod": OPS_CHANNEL}, now=clock, clean=clean)
     deploy = Deploy()
     registry = Registry({"deploy": deploy, "rollback": Deploy(kind="rollback")})
-    engine = Engine(store=store, registry=registry, policy=seeded_rows() if rows is None else rows)
+    engine = Engine(store=store, registry=registry, policy=seeded_rows() if rows is None else rows, roster=roster)
     room = Room(database, store, engine, registry, clock, deploy, limits or Limits())
     try:
         yield room

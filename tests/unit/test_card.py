@@ -11,8 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.ops.model import Operation, Status, Step, Verdict, Vote
-from bot.ui.card import CardSight, Press, Sheet, card, fingerprint, headline, notice, offers, outcome_line, redacted
-from bot.ui.card_lines import details_text, face_of, log_text
+from bot.policy import Door
+from bot.ui.card import (
+    CardSight,
+    Press,
+    Sheet,
+    card,
+    drawn_as,
+    fingerprint,
+    headline,
+    notice,
+    offers,
+    outcome_line,
+    redacted,
+)
+from bot.ui.card_lines import face_of
+from bot.ui.details import details_text, log_text
 from bot.ui.text import DISPLAY_LIMIT
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
@@ -158,7 +172,7 @@ async def test_a_cancel_that_is_not_verified_yet_says_so_and_cannot_be_asked_twi
         (Status.EXPIRED, ["Ask again…"]),
         (Status.CANCELLED, ["Ask again…"]),
         (Status.STALE, ["Ask again…"]),
-        (Status.INTERRUPTED, ["Look again", "Close, free lock…", "Log"]),
+        (Status.INTERRUPTED, ["Look again", "Close, free lock…", "Roll back…", "Log"]),
     ],
 )
 async def test_what_can_be_pressed_follows_the_status(status: Status, wanted: list[str]) -> None:
@@ -224,3 +238,93 @@ async def test_secrets_are_taken_out_of_every_text_of_a_sheet() -> None:
 @pytest.mark.parametrize("status", list(Status))
 def test_every_offer_of_a_card_can_be_drawn_as_a_button_or_entry(status: Status) -> None:
     assert set(offers(in_status(status))) <= set(Press)
+
+
+# ---- doors, roles, locks, and operations that are no version -------------------------------------------------------
+
+
+def test_a_card_says_at_which_door_it_was_asked_for_and_when_roles_could_not_be_confirmed() -> None:
+    asked = in_status(Status.RUNNING, door=Door.COMMAND_LINE, roles_confirmed=False)
+    text = text_of(drawn(asked))
+    assert "asked dev at the command line" in text
+    assert "roles not confirmed" in text
+    usual = text_of(drawn(in_status(Status.RUNNING)))
+    assert "command line" not in usual and "not confirmed" not in usual
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (Status.PENDING, "main is 2 ahead (5a5a5a5)"),
+        (Status.RUNNING, "main was 2 ahead (5a5a5a5)"),
+        (Status.SUCCEEDED, "main was 2 ahead (5a5a5a5)"),
+    ],
+)
+def test_a_card_says_how_far_the_branch_has_moved_on_beyond_the_pinned_commit(status: Status, said: str) -> None:
+    shown = {**PENDING.shown, "newest": {"sha": "5a5a5a5" * 5, "title": "Later"}}
+    assert said in text_of(drawn(in_status(status, shown=shown)))
+    assert " ahead" not in text_of(drawn(in_status(status, shown={**PENDING.shown, "branch_ahead": 0})))
+
+
+def test_a_rollback_that_takes_locks_over_names_whose_and_what_the_host_answers() -> None:
+    shown = {
+        "takes_over": [{"id": 183, "kind": "deploy", "target": "4f1c2a9", "requester": "dev", "reason": "?"}],
+        "answers": {"commit": BEFORE, "known": "live", "healthy": False},
+    }
+    text = text_of(drawn(in_status(Status.PENDING, kind="rollback", shown=shown, takes_over=(183,))))
+    assert "takes over the lock of #183, which is interrupted (deploy of 4f1c2a9, asked dev)" in text
+    assert "the host answers: 9a2e07d *live*, NOT healthy" in text
+    unknown = {**shown, "answers": {"commit": "", "known": "unknown", "healthy": False}}
+    assert "the host: *unknown*" in text_of(drawn(in_status(Status.PENDING, shown=unknown, takes_over=(183,))))
+
+
+def test_an_interrupted_operation_whose_locks_were_taken_can_only_be_closed() -> None:
+    taken = in_status(Status.INTERRUPTED, locks_taken_by=190)
+    assert "#190 has taken its lock over" in text_of(drawn(taken))
+    assert list(labels(drawn(taken))) == ["Close, free lock…", "Log"]
+    assert drawn_as(taken) != drawn_as(in_status(Status.INTERRUPTED))
+
+
+CONFIGURATION = {
+    "kind": "reload", "environment": "control", "service": "configuration", "target": "ab12cd3",
+    "plan": {"file": "ab12cd3" * 5}, "params": {},
+    "shown": {"title": "Read the file again", "lines": [f"dev gains right {n}" for n in range(20)]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_a_reload_speaks_of_what_changes_and_never_of_versions(status: Status) -> None:
+    operation = replace(in_status(status), **{**CONFIGURATION, "result": {}, "steps": ()})
+    text = text_of(drawn(operation))
+    for wrong in ("NOT LIVE", "live, checked", "replaces", "image", "CI ", "Build"):
+        assert wrong not in text, text
+    assert not {"Retry…", "Ask again…", "Use newest"} & set(labels(drawn(operation)))
+    assert not any(label.startswith("Roll back") for label in labels(drawn(operation)))
+
+
+def test_a_reload_that_waits_lists_who_gains_or_loses_what() -> None:
+    operation = replace(in_status(Status.PENDING), **CONFIGURATION)
+    text = text_of(drawn(operation))
+    assert "RELOAD waiting" in text and "configuration > control · ab12cd3" in text
+    assert "- dev gains right 14" in text
+    assert "dev gains right 15" not in text
+    assert "and 5 more in Details" in text
+    assert "dev gains right 19" in details_text(operation, 3900)
+
+
+def test_who_took_an_approval_back_stands_on_the_card_while_it_waits() -> None:
+    sight = CardSight(in_status(Status.PENDING), (), {}, (), self_approval=False, withdrawn=("sre",))
+    assert "sre took the approval back" in text_of(card(sight))
+
+
+def test_foreign_words_in_the_new_lines_stay_words() -> None:
+    foreign = "**DEPLOY succeeded** @everyone [x](http://evil)\n# big"
+    shown = {
+        "title": foreign, "lines": [foreign], "newest": {"sha": foreign},
+        "takes_over": [{"id": 1, "kind": foreign, "target": foreign, "requester": foreign}],
+        "answers": {"commit": "", "known": foreign, "healthy": True},
+    }  # fmt: skip
+    for kind in ("reload", "rollback"):
+        text = text_of(drawn(in_status(Status.PENDING, kind=kind, shown=shown, takes_over=(1,))))
+        assert "@everyone" not in text and "\n# big" not in text
+        assert " **DEPLOY succeeded" not in text

@@ -1,6 +1,7 @@
 """The database file: opening, keeping others out, refusing what cannot be used, writing in groups."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, create_engine, inspect, select, text
 from bot.db.cards import Priority, mark_dirty
 from bot.db.database import GROUP_MAX, Database
 from bot.db.migrations import REVISIONS
-from bot.db.opening import LOCK_NAME, sqlite_engine
+from bot.db.opening import LOCK_NAME, FileLock, InUse, sqlite_engine
 from bot.db.tables import UtcDateTime, cards, metadata, schedule_runs
 from bot.errors import Unavailable
 from bot.metrics import Metrics
@@ -89,6 +90,105 @@ async def test_an_up_to_date_file_opens_without_alembic(tmp_path: Path) -> None:
     assert ended.stdout.strip() == "False"
 
 
+# ---- older schemas -------------------------------------------------------------------------------------------------
+
+
+def old_database(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """A database of the first schema with a row in every table; what stands in it."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "bot/db/migrations")
+    engine = sqlite_engine(path)
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        with connection.begin():
+            command.upgrade(config, "0001")
+        with connection.begin():
+            for table, row in OLD_ROWS.items():
+                marks = ", ".join("?" * len(row))
+                connection.exec_driver_sql(
+                    f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values())
+                )
+    engine.dispose()
+    return contents(path)
+
+
+def contents(path: Path, columns: dict[str, list[str]] | None = None) -> dict[str, list[tuple[object, ...]]]:
+    engine = sqlite_engine(path)
+    with engine.connect() as connection:
+        look = inspect(connection)
+        found = {}
+        for table in sorted(set(look.get_table_names()) - {"alembic_version"}):
+            names = [column["name"] for column in look.get_columns(table)]
+            if columns is not None:
+                names = columns[table]
+            rows = connection.exec_driver_sql(f"SELECT {', '.join(names)} FROM {table} ORDER BY 1")
+            found[table] = [tuple(row) for row in rows]
+    engine.dispose()
+    return found
+
+
+def columns_of(path: Path) -> dict[str, list[str]]:
+    engine = sqlite_engine(path)
+    with engine.connect() as connection:
+        look = inspect(connection)
+        found = {table: [c["name"] for c in look.get_columns(table)] for table in look.get_table_names()}
+    engine.dispose()
+    return found
+
+
+AT = "2026-08-01 12:00:00.000000"
+OLD_ROWS: dict[str, dict[str, object]] = {
+    "operations": {
+        "id": 7, "kind": "deploy", "environment": "prod", "service": "app", "target": "4f1c2a9", "params": "{}",
+        "plan": '{"commit":"4f1c2a9"}', "shown": "{}", "locks": '["prod/app"]', "digest": "d1", "requester": "dev",
+        "status": "running", "quorum": 1, "approver_roles": '["sre"]', "policy_reason": "Rule.", "request_key": "key-7",
+        "steps": "[]", "checkpoint": '{"run_id":5}', "result": "{}", "created_at": AT,
+    },
+    "votes": {"operation_id": 7, "person": "sre", "verdict": "approve", "digest": "d1", "reason": "", "at": AT},
+    "events": {"operation_id": 7, "name": "vote.approve", "actor": "sre", "text": "yes", "data": "{}", "at": AT},
+    "locks": {"resource": "prod/app", "operation_id": 7, "since": AT},
+    "cards": {"key": "operation:7", "channel_id": 1, "message_id": 2, "priority": 40},
+    "handles": {
+        "handle": "h", "operation_id": 7, "card_key": "operation:7", "action": "cancel", "digest": "d1",
+        "generation": 0, "guild_id": 1, "channel_id": 1, "created_at": AT,
+    },
+    "schedule_runs": {"name": "forget", "due_at": AT, "started_at": AT},
+}  # fmt: skip
+"""A row for every table of the first schema."""
+
+
+async def test_a_database_of_the_first_schema_is_brought_up_to_date_with_nothing_lost(tmp_path: Path) -> None:
+    path = tmp_path / "quarterdeck.sqlite3"
+    before = old_database(path)
+    columns = columns_of(path)
+    assert all(before[table] for table in metadata.tables)
+    await (await Database.open(path)).close()
+    assert contents(path, columns) == before
+    assert set(columns_of(path)["operations"]) > set(columns["operations"])
+
+
+async def test_the_file_as_it_was_before_a_migration_is_kept_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "quarterdeck.sqlite3"
+    before = old_database(path)
+    await (await Database.open(path)).close()
+    kept = tmp_path / "quarterdeck-schema-0001.sqlite3"
+    assert contents(kept) == before
+    await (await Database.open(path)).close()
+    assert sorted(entry.name for entry in tmp_path.glob("*-schema-*")) == [kept.name, f"{kept.name}.sha256"]
+
+
+async def test_a_migration_that_cannot_keep_the_old_file_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "quarterdeck.sqlite3"
+    before = old_database(path)
+    (tmp_path / "quarterdeck-schema-0001.sqlite3").mkdir()
+    with pytest.raises(Unavailable, match="cannot be written over"):
+        await Database.open(path)
+    assert contents(path) == before
+
+
 # ---- refusals at the opening ---------------------------------------------------------------------------------------
 
 
@@ -116,6 +216,18 @@ async def test_a_second_bot_is_refused_with_the_pid_of_the_first(tmp_path: Path)
     database = await Database.open(path)  # the kernel dropped the dead one's lock
     assert await keys(database) == ["by the command line"]
     await database.close()
+
+
+async def test_a_lock_that_the_caller_holds_outlives_the_database(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "quarterdeck.sqlite3"
+    with FileLock.take(path) as lock:
+        for _ in range(2):
+            database = await Database.open(path, held=lock)
+            await database.close()
+            with pytest.raises(InUse) as error:
+                FileLock.take(path)
+            assert error.value.holder == os.getpid()
+    FileLock.take(path).release()
 
 
 async def test_a_newer_database_is_refused_and_not_touched(tmp_path: Path) -> None:

@@ -124,6 +124,23 @@ async def test_an_approval_approves_and_a_late_one_hears_by_whom(tmp_path: Path)
         assert await room.names(asked) == ["operation.requested", "vote.approve", "operation.approved", "vote.refused"]
 
 
+async def test_fifty_presses_at_once_start_exactly_one_and_each_gets_an_answer(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        await room.start()
+        room.deploy.gate.set()
+        asked = await room.ask(environment="prod")
+        presses = (room.approve(asked, actor) for actor in (SRE, SRE2) * 25)
+        answers = await asyncio.gather(*presses, return_exceptions=True)
+        assert sum(isinstance(answer, Operation) for answer in answers) == 1
+        refusals = [answer for answer in answers if isinstance(answer, Refused)]
+        assert len(refusals) == 49
+        assert all("#1 was already approved by sre" in str(refusal) for refusal in refusals)
+        await room.becomes(asked, Status.SUCCEEDED)
+        assert room.deploy.dispatched == [asked.id]
+        names = await room.names(asked)
+        assert (names.count("operation.approved"), names.count("operation.running")) == (1, 1)
+
+
 @pytest.mark.parametrize(("actor", "says"), [(DEV, "sre may approve"), (DEV2, "sre may approve"), (GUEST, "no role")])
 async def test_who_may_not_approve_is_refused_and_recorded(tmp_path: Path, actor: object, says: str) -> None:
     async with open_room(tmp_path) as room:

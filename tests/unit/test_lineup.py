@@ -8,9 +8,14 @@ from bot.ops.model import Status
 
 
 def standing(
-    number: int, *locks: str, status: Status = Status.APPROVED, step: str = "", kind: str = "deploy"
+    number: int,
+    *locks: str,
+    status: Status = Status.APPROVED,
+    step: str = "",
+    kind: str = "deploy",
+    takes_over: tuple[int, ...] = (),
 ) -> Standing:
-    return Standing(number, kind, "app", "dev", "dev", status, locks, "", step, "", None, None)
+    return Standing(number, kind, "app", "dev", "dev", status, locks, "", step, "", None, None, takes_over)
 
 
 def test_the_first_starts_and_the_rest_stand_behind_it() -> None:
@@ -67,6 +72,36 @@ def test_a_rollback_does_not_wait_for_what_cannot_be_checked_now() -> None:
     waiting = [standing(1, "a"), standing(2, "a", kind="rollback")]
     turns = line_up(waiting, {}, begun=frozenset(), free_slots=8, held_back=frozenset({1}))
     assert [(turn.operation.id, turn.starts) for turn in turns] == [(2, True)]
+
+
+LOST = standing(183, "dev/app", status=Status.INTERRUPTED)
+
+
+def test_what_takes_the_locks_over_passes_the_holder_and_those_who_wait_behind_it() -> None:
+    waiting = [standing(184, "dev/app"), standing(185, "dev/app", kind="rollback", takes_over=(183,))]
+    turns = line_up(waiting, {"dev/app": LOST}, begun=frozenset(), free_slots=8)
+    assert [(turn.operation.id, turn.starts) for turn in turns] == [(184, False), (185, True)]
+
+
+def test_what_takes_the_locks_over_does_not_pass_one_that_is_being_checked() -> None:
+    waiting = [standing(184, "dev/app"), standing(185, "dev/app", kind="rollback", takes_over=(183,))]
+    (turn,) = line_up(waiting, {"dev/app": LOST}, begun=frozenset({184}), free_slots=8)
+    assert not turn.starts
+    assert turn.waiting_for.startswith("2nd behind #184 ")
+
+
+def test_nothing_is_taken_over_from_another_one_or_from_one_that_runs_again() -> None:
+    runs = standing(183, "dev/app", status=Status.RUNNING, step="Pull")
+    for holder, takes_over in ((LOST, (182,)), (runs, (183,))):
+        waiting = [standing(184, "dev/app"), standing(185, "dev/app", kind="rollback", takes_over=takes_over)]
+        turns = line_up(waiting, {"dev/app": holder}, begun=frozenset(), free_slots=8)
+        assert [turn.starts for turn in turns] == [False, False]
+        assert turns[1].waiting_for.startswith("3rd behind #183 ")
+
+
+def test_a_rollback_behind_one_that_was_interrupted_since_hears_the_way_out() -> None:
+    (turn,) = line_up([standing(184, "dev/app", kind="rollback")], {"dev/app": LOST}, begun=frozenset(), free_slots=8)
+    assert "a rollback that is asked for now takes its locks over" in turn.waiting_for
 
 
 @given(st.lists(st.sets(st.sampled_from("abcd"), max_size=3), max_size=8), st.sets(st.sampled_from("abcd"), max_size=2))

@@ -6,12 +6,14 @@ import pytest
 
 from bot.policy import (
     CONFIGURABLE,
+    CONTROL,
     RUNS,
     Action,
     Actor,
     Facts,
     PolicyRow,
     authorise,
+    places,
     rights,
     row_of,
     seeded_rows,
@@ -21,10 +23,21 @@ from tests.unit.engine_room import DEV, GUEST, OWNER, SRE
 ROWS = seeded_rows()
 STRANGER = Actor("777", 777, frozenset({"sre"}), known=False)
 OWNER_ONLY = Actor("boss", 9, frozenset({"owner"}))
+ROLLOUTS = frozenset({Action.DEPLOY, Action.ROLLBACK})
+OVER_OPERATIONS = frozenset(
+    {
+        Action.OPERATION_APPROVE,
+        Action.OPERATION_DENY,
+        Action.OPERATION_CANCEL,
+        Action.OPERATION_CLOSE,
+        Action.OPERATION_RESUME,
+        Action.OPERATION_WITHDRAW,
+    }
+)
 
 
 @pytest.mark.parametrize("actor", [DEV, SRE, OWNER], ids=lambda actor: actor.name)
-@pytest.mark.parametrize("action", sorted(RUNS))
+@pytest.mark.parametrize("action", sorted(ROLLOUTS))
 def test_dev_takes_devs_and_sres_without_anybody_else(actor: Actor, action: Action) -> None:
     decision = authorise(ROWS, actor, action, "dev")
     assert decision.allowed
@@ -33,7 +46,7 @@ def test_dev_takes_devs_and_sres_without_anybody_else(actor: Actor, action: Acti
 
 
 @pytest.mark.parametrize("actor", [DEV, SRE], ids=lambda actor: actor.name)
-@pytest.mark.parametrize("action", sorted(RUNS))
+@pytest.mark.parametrize("action", sorted(ROLLOUTS))
 def test_prod_takes_devs_and_sres_with_one_sre(actor: Actor, action: Action) -> None:
     decision = authorise(ROWS, actor, action, "prod")
     assert decision.allowed
@@ -50,8 +63,10 @@ def test_an_sre_alone_may_roll_prod_back_to_a_version_verified_there() -> None:
 
 
 @pytest.mark.parametrize(("actor", "action", "environment"), [
-    *product([GUEST, OWNER_ONLY], sorted(RUNS), ["dev", "prod"]),
+    *product([GUEST, OWNER_ONLY], sorted(ROLLOUTS), ["dev", "prod"]),
     *product([DEV, SRE, OWNER], sorted(RUNS), ["staging", "*", ""]),
+    *product([GUEST, DEV], [Action.RELOAD], [CONTROL]),
+    *product([GUEST], [Action.AUDIT_VIEW], ["*"]),
     *product([GUEST], [Action.STATUS_VIEW, Action.OPERATION_VIEW], ["dev", "prod", "*"]),
 ], ids=str)  # fmt: skip
 def test_whoever_no_rule_names_is_refused_with_the_rule_and_a_way(
@@ -84,7 +99,7 @@ def test_an_empty_policy_lets_nobody_do_anything_else() -> None:
 
 
 def test_an_account_that_the_configuration_does_not_name_changes_nothing() -> None:
-    for action in (*RUNS, Action.OPERATION_APPROVE, Action.OPERATION_DENY, Action.OPERATION_CANCEL):
+    for action in (*ROLLOUTS, *OVER_OPERATIONS):
         decision = authorise(ROWS, STRANGER, action, "prod", Facts(requester="dev", subject=Action.DEPLOY))
         assert not decision.allowed
         assert "people table" in decision.hint
@@ -110,7 +125,7 @@ def test_prod_is_approved_by_an_sre_who_did_not_ask(actor: Actor, facts: Facts, 
     assert says in decision.reason
 
 
-@pytest.mark.parametrize("action", [Action.OPERATION_CANCEL, Action.OPERATION_DENY])
+@pytest.mark.parametrize("action", sorted(OVER_OPERATIONS - {Action.OPERATION_APPROVE, Action.OPERATION_WITHDRAW}))
 def test_requester_and_approvers_may_stop_it_and_nobody_else(action: Action) -> None:
     assert authorise(ROWS, DEV, action, "prod", OF_DEV).allowed
     assert authorise(ROWS, SRE, action, "prod", OF_DEV).allowed
@@ -128,7 +143,16 @@ def test_where_nobody_approves_everybody_who_may_ask_may_stop_it() -> None:
 
 
 def test_a_requester_who_lost_every_role_may_still_cancel() -> None:
-    assert authorise(ROWS, Actor("dev", 1, frozenset()), Action.OPERATION_CANCEL, "prod", OF_DEV).allowed
+    lost = Actor("dev", 1, frozenset())
+    assert authorise(ROWS, lost, Action.OPERATION_CANCEL, "prod", OF_DEV).allowed
+    assert authorise(ROWS, lost, Action.OPERATION_CLOSE, "prod", OF_DEV).allowed
+
+
+def test_letting_something_run_again_takes_the_right_to_ask_for_it() -> None:
+    lost = Actor("dev", 1, frozenset())
+    assert not authorise(ROWS, lost, Action.OPERATION_RESUME, "prod", OF_DEV).allowed
+    assert authorise(ROWS, DEV, Action.OPERATION_RESUME, "prod", OF_DEV).allowed
+    assert authorise(ROWS, SRE, Action.OPERATION_RESUME, "prod", OF_DEV).allowed
 
 
 def test_self_approval_is_a_matter_of_the_row() -> None:
@@ -162,7 +186,45 @@ def test_a_star_among_the_requesters_takes_no_guest() -> None:
     assert not authorise((row,), GUEST, Action.DEPLOY, "dev").allowed
 
 
-def test_rights_decides_every_configurable_action_everywhere() -> None:
-    table = list(rights(ROWS, DEV, ["dev", "prod"]))
-    assert {(action, environment) for action, environment, _ in table} == set(product(CONFIGURABLE, ["dev", "prod"]))
-    assert all(decision == authorise(ROWS, DEV, action, environment) for action, environment, decision in table)
+def test_whoever_has_voted_may_take_the_vote_back_even_without_the_role() -> None:
+    lost = Actor("sre", 3, frozenset())
+    assert authorise(ROWS, lost, Action.OPERATION_WITHDRAW, "prod", OF_DEV).allowed
+    assert not authorise(ROWS, STRANGER, Action.OPERATION_WITHDRAW, "prod", OF_DEV).allowed
+    assert not authorise(ROWS, SRE, Action.OPERATION_WITHDRAW, "staging", OF_DEV).allowed
+
+
+def test_the_bot_itself_takes_two_others_to_reload() -> None:
+    asked = authorise(ROWS, OWNER, Action.RELOAD, CONTROL)
+    assert asked.allowed
+    assert (asked.quorum, asked.approvers) == (2, ("owner", "sre"))
+    of_owner = Facts(requester="owner", subject=Action.RELOAD)
+    assert authorise(ROWS, SRE, Action.OPERATION_APPROVE, CONTROL, of_owner).allowed
+    assert not authorise(ROWS, OWNER, Action.OPERATION_APPROVE, CONTROL, of_owner).allowed
+    assert not authorise(ROWS, DEV, Action.OPERATION_APPROVE, CONTROL, of_owner).allowed
+
+
+def test_each_action_has_the_places_where_it_can_be_asked_for() -> None:
+    assert places(Action.RELOAD, ["dev", "prod"]) == (CONTROL,)
+    assert places(Action.DEPLOY, ["dev", "prod"]) == ("dev", "prod")
+    assert places(Action.AUDIT_VIEW, ["dev", "prod"]) == ("*",)
+
+
+def test_rights_decides_every_configurable_action_wherever_it_can_be_asked_for() -> None:
+    table = list(rights(ROWS, SRE, ["dev", "prod"]))
+    asked = [(action, place) for action, place, _ in table if action in CONFIGURABLE]
+    assert sorted(asked) == sorted(
+        (action, place) for action in CONFIGURABLE for place in places(action, ["dev", "prod"])
+    )
+    for action, place, decision in table:
+        if action in CONFIGURABLE:
+            assert decision == authorise(ROWS, SRE, action, place)
+
+
+def test_rights_says_what_one_may_approve() -> None:
+    of = {
+        actor.name: {d.rule: d.allowed for a, _, d in rights(ROWS, actor, ["dev", "prod"]) if a not in CONFIGURABLE}
+        for actor in (SRE, DEV)
+    }
+    approvals = ("deploy:run in prod", "rollback:run in prod", "reload:run in control")
+    assert of["sre"] == {f"operation:approve of {rule}": True for rule in approvals}
+    assert of["dev"] == {f"operation:approve of {rule}": False for rule in approvals}

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from bot.db.database import Database
@@ -11,13 +12,28 @@ from bot.db.tables import schedule_runs
 from bot.errors import Unavailable
 from bot.ops.model import Status
 from bot.schedule import Chore, Schedule, due, house_schedule
-from tests.unit.engine_room import Clock, open_room
+from bot.services.backup import Backups
+from bot.services.retention import Retention
+from bot.settings import RetentionSettings
+from tests.unit.engine_room import Clock, Room, open_room
 
 START = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
 
 
 async def nothing() -> None:
     return None
+
+
+def keeping(room: Room, path: Path, *, keep: int = 2) -> Schedule:
+    """The schedule of every installation, on the room's clock."""
+    database = path / "state" / "quarterdeck.sqlite3"
+    return house_schedule(
+        room.database,
+        room.engine,
+        retention=Retention(room.database, RetentionSettings(), now=room.clock),
+        backups=Backups(database, path / "copies", keep=keep, now=room.clock),
+        now=room.clock,
+    )
 
 
 HOURLY = Chore("hourly", "0 * * * *", nothing)
@@ -84,12 +100,62 @@ async def test_it_ticks_by_itself_and_stops_when_closed(tmp_path: Path) -> None:
         await schedule.close()
 
 
+async def test_a_sweep_that_is_let_go_at_the_end_is_no_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with open_room(tmp_path) as room:
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        async def sweep() -> None:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        schedule = Schedule(room.database, sweeps=(sweep,), tick_s=0.01)
+        await schedule.start()
+        async with asyncio.timeout(20):
+            await begun.wait()
+            await schedule.close()
+            await ended.wait()
+        await asyncio.sleep(0.05)
+        assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_the_house_reminds_of_what_soon_expires(tmp_path: Path) -> None:
     async with open_room(tmp_path) as room:
         asked = await room.ask(environment="prod")
-        schedule = house_schedule(room.database, room.engine, now=room.clock)
+        schedule = keeping(room, tmp_path)
         room.clock.advance(hours=7, minutes=40)
         await schedule.tick()
         reminded = await room.engine.operation(asked.id)
         assert (reminded.status, reminded.reminded_at) == (Status.PENDING, room.clock.at)
+        await schedule.close()
+
+
+async def test_a_copy_is_made_every_six_hours_and_only_the_newest_are_kept(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        schedule = keeping(room, tmp_path, keep=2)
+        names = []
+        for _ in range(4):
+            room.clock.advance(hours=6)
+            await schedule.tick()
+            await schedule.tick()
+            names.append(sorted(path.name for path in (tmp_path / "copies").glob("*.sqlite3")))
+        assert [len(found) for found in names] == [1, 2, 2, 2]
+        assert names[3][0] == names[2][1]
+        assert all((tmp_path / "copies" / f"{name}.sha256").exists() for name in names[3])
+        assert len(list((tmp_path / "copies").iterdir())) == 4
+        await schedule.close()
+
+
+async def test_a_copy_that_cannot_be_made_is_noted_and_the_schedule_goes_on(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        (tmp_path / "copies").write_text("a file where the folder should be", encoding="utf-8")
+        schedule = keeping(room, tmp_path)
+        room.clock.advance(hours=6)
+        await schedule.tick()
+        statement = select(schedule_runs.c.outcome).where(schedule_runs.c.name == "backup")
+        outcome = await room.database.read(lambda c: str(c.execute(statement).scalar_one()))
+        assert outcome.startswith("failed: ")
+        assert "cannot be written" in outcome
         await schedule.close()

@@ -7,7 +7,7 @@ another life after a crash.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from bot.clients.aws import AwsClient
 from bot.clients.github import GithubClient
 from bot.clients.http import HttpClient
 from bot.ops.model import Operation, Status, StepState
+from bot.ops.store import Lock
 from bot.sandbox import cast
 from bot.services import build as build_module
 from bot.services import patience
@@ -88,6 +89,9 @@ class Row:
     async def checkpoint(self, **values: object) -> None:
         merged = {**self.operation.checkpoint, **json.loads(json.dumps(values))}
         self.operation = replace(self.operation, checkpoint=merged)
+
+    async def shown(self, **values: object) -> None:
+        self.operation = replace(self.operation, shown={**self.operation.shown, **values})
 
     async def note(self, text: str) -> None:
         self.notes.append(text)
@@ -268,16 +272,24 @@ class Aws:
 
 
 class Past:
-    """The core's memory of deploys: what the test puts there, newest first."""
+    """The core's memory: what the test puts there, newest first."""
 
     def __init__(self) -> None:
-        self.operations: list[Operation] = []
+        self.deploys: list[Operation] = []
+        self.interrupted: list[Operation] = []
 
     async def deployed(self, environment: str, service: str, *, limit: int) -> list[Operation]:
-        return self.operations[:limit]
+        return self.deploys[:limit]
 
     async def last_deployed(self, environment: str, service: str) -> Operation | None:
-        return self.operations[0] if self.operations else None
+        return self.deploys[0] if self.deploys else None
+
+    async def operations(self, *, statuses: Collection[Status], environment: str, service: str) -> list[Operation]:
+        return [operation for operation in self.interrupted if operation.status in statuses]
+
+    async def locks(self) -> list[Lock]:
+        held = ((resource, operation) for operation in self.interrupted for resource in operation.locks)
+        return [Lock(resource, operation.id, operation.created_at) for resource, operation in held]
 
 
 @dataclass

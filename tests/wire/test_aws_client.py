@@ -152,3 +152,31 @@ async def test_a_lost_command_is_found_on_a_later_page(server, client):
 
     server.answer = answer
     assert await client.find_command(instance_id="i-0a1b2c3d", comment="quarterdeck op 1") == "1" * 36
+
+
+class Notes:
+    """What a client told of its service."""
+
+    def __init__(self):
+        self.told = []
+
+    def heard(self, part):
+        self.told.append((part, True))
+
+    def silent(self, part, why):
+        self.told.append((part, False))
+
+
+@pytest.mark.parametrize(
+    ("answer", "heard"),
+    [(answering(200, {"InstanceInformationList": []}), True), (refusing("AccessDeniedException"), True),
+     (refusing("UnrecognizedClientException"), False), (answering(500, "{}"), False)],
+)  # fmt: skip
+async def test_a_refusal_is_an_answer_and_a_fault_is_none(server, client, answer, heard):
+    client._hearing = notes = Notes()
+    server.answer = answer
+    try:
+        await client.agent_heard_at("i-0a1b2c3d")
+    except Unavailable:
+        pass
+    assert notes.told == [("aws", heard)]

@@ -2,12 +2,17 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
+import discord
 import pytest
 from aiohttp import web
 
 from bot.ui.buckets import Buckets, NotTaken
+
+YOUNG = discord.utils.time_snowflake(datetime.now(UTC))
+OLD = discord.utils.time_snowflake(datetime.now(UTC) - timedelta(hours=2))
 
 
 @dataclass
@@ -94,6 +99,29 @@ async def test_a_global_limit_holds_back_everything(server: Server) -> None:
 async def test_a_limited_edit_holds_back_edits_for_as_long_as_asked(server: Server) -> None:
     buckets = Buckets()
     server.status, server.headers = 429, {"Retry-After": "9"}
-    await ask(server, buckets, "PATCH", "/channels/7/messages/1234")
+    await ask(server, buckets, "PATCH", f"/channels/7/messages/{YOUNG}")
     assert 8 < buckets.wait_s("PATCH", 7) <= 9
     assert buckets.wait_s("POST", 7) == 0
+
+
+async def test_a_limited_edit_of_an_old_message_holds_back_the_old_ones_only(server: Server) -> None:
+    buckets = Buckets()
+    server.status, server.headers = 429, {"Retry-After": "900"}
+    await ask(server, buckets, "PATCH", f"/channels/7/messages/{OLD}")
+    assert buckets.wait_s("PATCH", 7, message_id=OLD) > 890
+    assert buckets.wait_s("PATCH", 7, message_id=YOUNG) == 0
+    assert buckets.wait_s("PATCH", 8, message_id=OLD) == 0
+
+
+async def test_a_limit_of_another_route_holds_back_no_card(server: Server) -> None:
+    buckets = Buckets()
+    server.status, server.headers = 429, {"Retry-After": "20", "Via": "1.1 google"}
+    await ask(server, buckets, "PUT", f"/channels/7/messages/pins/{YOUNG}")
+    assert buckets.wait_s("PATCH", 7, message_id=YOUNG) == 0
+
+
+async def test_being_shut_out_before_discord_itself_holds_back_everything(server: Server) -> None:
+    buckets = Buckets()
+    server.status, server.headers = 429, {"Retry-After": "20"}
+    await ask(server, buckets, "PUT", f"/channels/7/messages/pins/{YOUNG}")
+    assert buckets.wait_s("POST", 8) > 19

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.errors import Refused, Unavailable
-from bot.ops.model import Operation, Plan, Request, canonical
+from bot.ops.model import Operation, Plan, Request, Status, canonical
 from tests.wire.deploy_room import Place, operation
 from tests.wire.deploy_room import opened as opened_place
 from tests.wire.sandbox_github import GithubWorld, make_source, opened
@@ -179,7 +179,7 @@ FIRST, SECOND, THIRD = "1" * 40, "2" * 40, "3" * 40
 
 
 def with_past(place: Place) -> None:
-    place.past.operations = [succeeded(13, THIRD), succeeded(12, SECOND), succeeded(11, FIRST)]
+    place.past.deploys = [succeeded(13, THIRD), succeeded(12, SECOND), succeeded(11, FIRST)]
     place.aws.serving = {"image": image(13), "commit": THIRD}
 
 
@@ -218,6 +218,69 @@ async def test_an_image_that_the_registry_no_longer_has_cannot_be_gone_back_to(p
     place.aws.fault = lambda action: "ImageNotFoundException" if action == "DescribeImages" else None
     with pytest.raises(Refused, match="no longer in the registry"):
         await planned(place, kind="rollback")
+
+
+def holding(place: Place, status: Status, *, kind: str = "deploy", commit: str = "4" * 40) -> Operation:
+    """An operation that holds the lock of the service."""
+    holder = operation(id=14, kind=kind, environment="dev", plan={"commit": commit})
+    holder = replace(holder, status=status, locks=("dev/app",), target=commit[:7], reason="No answer.")
+    place.past.interrupted = [holder]
+    return holder
+
+
+@pytest.mark.parametrize("serving", [13, 14])
+async def test_a_rollback_takes_the_lock_of_an_interrupted_deploy_over_and_shows_what_answers(
+    place: Place, serving: int
+) -> None:
+    """Wherever the deploy of 4444444 stopped, the last verified version is the target, even where it answers."""
+    with_past(place)
+    place.aws.serving = {"image": image(serving), "commit": {13: THIRD, 14: "4" * 40}[serving]}
+    holding(place, Status.INTERRUPTED)
+    plan = await planned(place, kind="rollback")
+    assert (plan.content["commit"], plan.takes_over, plan.content["takes_over"]) == (THIRD, (14,), [14])
+    assert plan.shown["takes_over"][0]["reason"] == "No answer."
+    assert plan.shown["answers"] == {"commit": place.aws.serving["commit"], "known": "live", "healthy": True}
+    assert "#14 (deploy of app to dev, 4444444) is interrupted" in plan.confirm
+    assert f"answers with {place.aws.serving['commit'][:7]}." in plan.confirm
+    taken = replace(asked_for(plan, kind="rollback"), takes_over=plan.takes_over)
+    assert await place.rollback.recheck(taken) == ""
+
+
+async def test_a_host_that_is_silent_is_shown_as_such_before_its_lock_is_taken_over(place: Place) -> None:
+    with_past(place)
+    holding(place, Status.INTERRUPTED)
+    place.site.answer_with = lambda: None
+    plan = await planned(place, kind="rollback")
+    assert plan.content["commit"] == THIRD
+    assert plan.shown["answers"] == {"commit": THIRD, "known": "recorded", "healthy": False}
+    assert "The service does not answer now." in plan.confirm
+
+
+async def test_while_a_deploy_runs_the_way_back_is_the_last_verified_version_and_no_lock_is_taken(
+    place: Place,
+) -> None:
+    with_past(place)
+    holding(place, Status.RUNNING)
+    plan = await planned(place, kind="rollback")
+    assert (plan.content["commit"], plan.takes_over, plan.confirm) == (THIRD, (), "")
+    assert "takes_over" not in plan.shown
+    assert "already runs" in await place.rollback.recheck(asked_for(plan, kind="rollback"))
+
+
+async def test_after_an_interrupted_rollback_its_own_target_comes_first(place: Place) -> None:
+    with_past(place)
+    holding(place, Status.INTERRUPTED, kind="rollback", commit=SECOND)
+    assert (await planned(place, kind="rollback")).content["commit"] == SECOND
+
+
+async def test_how_far_the_branch_has_moved_on_is_told_with_its_newest_commit(world: GithubWorld, place: Place) -> None:
+    pinned = await push(world, "pinned")
+    assert await place.catalog.moved_on("main", pinned) == (0, None)
+    await push(world, "one more")
+    newest = await push(world, "and another")
+    ahead, head = await place.catalog.moved_on("main", pinned)
+    assert (ahead, head.sha if head else "") == (2, newest)
+    assert await place.catalog.moved_on("no-such-branch", pinned) == (0, None)
 
 
 async def test_an_approved_rollback_is_stale_once_something_else_runs(place: Place) -> None:

@@ -327,3 +327,32 @@ async def test_a_signed_address_is_never_told(server, client):
         await client.job_log(5)
     assert "/blob answered 403" in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+class Notes:
+    """What a client told of its service."""
+
+    def __init__(self):
+        self.told = []
+
+    def heard(self, part):
+        self.told.append((part, True))
+
+    def silent(self, part, why):
+        self.told.append((part, False))
+
+
+@pytest.mark.parametrize(
+    ("answer", "heard"),
+    [(answering(200, {}), True), (answering(404, {"message": "no"}), True),
+     (answering(403, {"message": "slow"}, {"Retry-After": "9"}), True),
+     (answering(401, {"message": "who"}), False), (answering(503, "oops"), False), (cutting, False)],
+)  # fmt: skip
+async def test_a_refusal_is_an_answer_and_a_fault_is_none(server, client, answer, heard):
+    client._hearing = notes = Notes()
+    server.answer = answer
+    try:
+        await client.probe()
+    except Unavailable:
+        pass
+    assert notes.told == [("github", heard)], "a probe asks once"

@@ -372,7 +372,10 @@ async def test_messages_are_posted_edited_listed_pinned_and_deleted(part, bot):
     second = await channel.send("two")
     await first.edit(content="uno")
     await first.pin()
-    assert [one.content async for one in channel.history()] == ["two", "uno"]
+    assert [one.content async for one in channel.history()] == ["", "two", "uno"]
+    notice = next(iter([one async for one in channel.history(limit=1)]))
+    assert (notice.type, notice.reference.message_id) == (discord.MessageType.pins_add, first.id)
+    await notice.delete()
     assert [one.id async for one in channel.pins()] == [first.id]
     shown = part.messages(channel="ops")["messages"]
     assert [one["text"] for one in shown] == ["uno\nT\nD\nN\nV", "two"]

@@ -1,17 +1,24 @@
 """The overview: what can be seen is told as it is, what cannot is said, and no figure is made up."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from bot.clients.github import GithubClient
+from bot.clients.http import HttpClient
 from bot.errors import Refused
 from bot.ops.model import Operation, Status
 from bot.ops.store import Lock
 from bot.policy import Actor
+from bot.services import status as status_module
+from bot.services.outside import GITHUB, Outside, State
 from bot.services.status import EnvironmentStatus, Overview, StatusService
-from tests.wire.deploy_room import Place, operation
+from bot.ui.overview import overview_text
+from tests.wire.deploy_room import TOKEN, Place, operation
 from tests.wire.deploy_room import opened as opened_place
 from tests.wire.sandbox_github import GithubWorld, make_source, opened
 
@@ -50,15 +57,30 @@ async def place(world: GithubWorld, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     async with opened_place(monkeypatch, world=world) as place:
         sha = await world.part.head("main~2")
         place.aws.serving = {"image": "i", "commit": sha}
-        place.past.operations = [operation(id=5, requester="dev", ended_at=SINCE, result={"commit": sha, "image": "i"})]
+        place.past.deploys = [operation(id=5, requester="dev", ended_at=SINCE, result={"commit": sha, "image": "i"})]
         yield place
 
 
-def service_of(place: Place, core: Core) -> StatusService:
+def service_of(
+    place: Place, core: Core, *, github: GithubClient | None = None, outside: Outside | None = None
+) -> StatusService:
     return StatusService(
-        place.settings, catalog=place.catalog, core=core, versions=place.versions, github=place.github_client,
-        aws=place.aws_client,
+        place.settings, catalog=place.catalog, core=core, versions=place.versions,
+        github=github or place.github_client, aws=place.aws_client, outside=outside,
     )  # fmt: skip
+
+
+@asynccontextmanager
+async def heard_github(place: Place, world: GithubWorld, outside: Outside) -> AsyncIterator[GithubClient]:
+    """A client of the same GitHub that tells the outside what it hears."""
+    http = HttpClient()
+    client = GithubClient(
+        repository=place.settings.github.repository, api_url=world.part.api_url, token=TOKEN, http=http,
+        hearing=outside,
+    )  # fmt: skip
+    yield client
+    client.close()
+    await http.close()
 
 
 async def overview(place: Place, core: Core | None = None, **filters: str) -> Overview:
@@ -95,7 +117,7 @@ async def test_a_service_that_does_not_answer_is_told_from_the_record_and_not_as
 
 
 async def test_a_service_of_which_nothing_is_known_has_no_distance(place: Place) -> None:
-    place.site.answer_with, place.past.operations = lambda: None, []
+    place.site.answer_with, place.past.deploys = lambda: None, []
     (app,) = of(await overview(place), "dev").services
     assert (app.running.known, app.running.commit, app.behind) == ("unknown", "", None)
 
@@ -112,6 +134,84 @@ async def test_a_github_that_is_away_costs_the_distance_and_nothing_else(world: 
     assert app.behind.commits is None
     assert len(found.troubles) == 1
     assert "GitHub" in found.troubles[0]
+
+
+async def test_what_github_said_before_it_went_away_is_shown_as_old(world: GithubWorld, place: Place) -> None:
+    outside = Outside(place.settings.environments)
+    async with heard_github(place, world, outside) as github:
+        service = service_of(place, Core(), github=github, outside=outside)
+        first = await service.overview(SRE)
+        world.faults.add(part="github", kind="refuse")
+        try:
+            found = await service.overview(SRE)
+        finally:
+            world.faults.clear()
+    (before,), (app,) = of(first, "dev").services, of(found, "dev").services
+    assert (before.behind, app.behind) == (app.behind, before.behind)
+    assert app.behind is not None
+    assert app.behind.seen_at is not None
+    assert first.as_of < app.behind.seen_at < found.as_of
+    (down,) = [standing for standing in found.outside if standing.down]
+    assert (down.part, down.state) == (GITHUB, State.STALE)
+    assert found.troubles == (), "the part's own sentence says it all"
+    text = overview_text(found, 4000)
+    assert "GitHub DOWN" in text
+    assert "2 behind main (*stale*, seen <t:" in text
+
+
+async def test_a_service_that_falls_silent_is_shown_as_it_was_seen_last_also_what_was_put_there_by_hand(
+    world: GithubWorld, place: Place
+) -> None:
+    by_hand = await world.part.head("main")
+    place.aws.serving = {"image": "x", "commit": by_hand}
+    service = service_of(place, Core())
+    (before,) = of(await service.overview(SRE), "dev").services
+    place.site.answer_with = lambda: None
+    found = await service.overview(SRE)
+    (app,) = of(found, "dev").services
+    assert (app.running.commit, app.running.known, app.running.by_hand) == (by_hand, "recorded", True)
+    assert before.seen_at is not None
+    assert app.seen_at is not None
+    assert before.seen_at <= app.seen_at < found.as_of
+    assert not app.running.healthy
+    assert f"`{by_hand[:7]}` *stale*, seen <t:" in overview_text(found, 4000)
+
+
+async def test_a_newer_deploy_of_ours_counts_more_than_an_older_sight(place: Place) -> None:
+    service = service_of(place, Core())
+    await service.overview(SRE)
+    ended = datetime.now(UTC) + timedelta(seconds=1)
+    place.past.deploys = [operation(id=6, requester="dev", ended_at=ended, result={"commit": "c" * 40, "image": "i"})]
+    place.site.answer_with = lambda: None
+    (app,) = of(await service.overview(SRE), "dev").services
+    assert (app.running.commit, app.seen_at) == ("c" * 40, ended)
+
+
+async def test_the_word_of_an_aws_that_is_away_is_shown_with_its_age(place: Place) -> None:
+    service = service_of(place, Core())
+    first = of(await service.overview(SRE), "dev")
+    place.aws.fault = lambda _action: "InternalServerError"
+    found = await service.overview(SRE)
+    dev = of(found, "dev")
+    assert (dev.agent_heard_at, dev.agent_asked_at) == (first.agent_heard_at, first.agent_asked_at)
+    assert "as AWS said <t:" in overview_text(found, 4000)
+
+
+async def test_a_part_that_hangs_costs_its_own_figures_and_a_few_seconds(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_module, "PATIENCE_S", 0.2)
+    service = service_of(place, Core())
+    release = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        await release.wait()
+
+    monkeypatch.setattr(place.github_client, "branch_head", hang)
+    found = await service.overview(SRE)
+    (app,) = of(found, "dev").services
+    assert app.running.known == "live"
+    assert "GitHub did not answer within 0 s: its figures are older." in found.troubles
 
 
 async def test_a_host_that_is_not_heard_and_an_aws_that_is_away_are_different_things(place: Place) -> None:

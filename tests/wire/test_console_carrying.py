@@ -1,0 +1,139 @@
+"""A command without a bot: it carries its own line on, leaves the rest alone, and gives the lock back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from bot.console.carrying import Carrier, bot_lives
+from bot.db.opening import FileLock
+from bot.groundwork import Core, open_core
+from bot.logs import Redactor
+from bot.ops.handler import Failed
+from bot.ops.model import Operation, Request, Status
+from bot.policy import Door
+from bot.sandbox import cast
+from bot.sandbox.botconfig import Endpoints, compose
+from bot.settings import Settings
+from tests.unit.engine_room import Deploy
+from tests.wire.front_room import NOBODY
+
+INSTANCES = {"dev": "i-0123456789abcdef0", "prod": "i-0123456789abcdef1"}
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[tuple[Core, Deploy]]:
+    """The groundwork beside whoever holds the lock, with an outside that the test steers."""
+    document = compose(Endpoints(f"{NOBODY}/api/v10", "", NOBODY, NOBODY, INSTANCES, {}), home=path)
+    document.pop("seed_file")
+    settings = Settings.model_validate({**document, "discord_token": cast.new_discord_token(), "github_token": "g"})
+    async with AsyncExitStack() as stack:
+        core = await open_core(settings, Redactor(), stack, exclusive=False)
+        deploys = Deploy()
+        core.registry.add(deploys)
+        yield core, deploys
+
+
+async def asked(core: Core, service: str, environment: str = "dev") -> Operation:
+    sre = core.people.person("sre", door=Door.COMMAND_LINE, discord_roles=None)
+    request = Request(f"{service}-{environment}-{id(object())}", "deploy", environment, {"service": service})
+    return await core.engine.request(request, sre)
+
+
+async def becomes(core: Core, operation: Operation, status: Status) -> Operation:
+    async with asyncio.timeout(20):
+        while (now := await core.engine.operation(operation.id)).status is not status:
+            await asyncio.sleep(0.01)
+    return now
+
+
+async def test_it_carries_its_operation_and_whatever_stands_in_its_way_and_nothing_else(tmp_path):
+    async with opened(tmp_path) as (core, deploys):
+        deploys.gate.set()
+        other, before, ours = await asked(core, "web"), await asked(core, "app"), await asked(core, "app")
+        carrier = Carrier(core, ours.id)
+        assert await carrier.look(ours)
+        await becomes(core, ours, Status.SUCCEEDED)
+        await carrier.close()
+        assert deploys.dispatched == [before.id, ours.id]
+        left = await core.engine.operation(other.id)
+        assert (left.status, left.waiting_for) == (Status.APPROVED, "")
+
+
+async def test_what_it_writes_holds_no_secret_either(tmp_path):
+    async with opened(tmp_path) as (core, deploys):
+        core.redactor.register("canary-canary-canary")
+        deploys.error = Failed("The host said canary-canary-canary.", log_tail="export TOKEN=canary-canary-canary")
+        deploys.gate.set()
+        ours = await asked(core, "app")
+        carrier = Carrier(core, ours.id)
+        await carrier.look(ours)
+        failed = await becomes(core, ours, Status.FAILED)
+        await carrier.close()
+        assert "canary" not in failed.reason + failed.log_tail
+        assert "redacted" in failed.reason
+
+
+async def test_what_a_dead_bot_left_running_is_found_again_and_not_begun_anew(tmp_path):
+    async with opened(tmp_path) as (core, deploys):
+        ours = await asked(core, "app")
+        first = Carrier(core, ours.id)
+        await first.look(ours)
+        await becomes(core, ours, Status.RUNNING)
+        async with asyncio.timeout(20):
+            while not (await core.engine.operation(ours.id)).checkpoint:
+                await asyncio.sleep(0.01)
+        await first.close()
+        assert (await core.engine.operation(ours.id)).status is Status.RUNNING
+        deploys.gate.set()
+        second = Carrier(core, ours.id)
+        assert await second.look(await core.engine.operation(ours.id))
+        await becomes(core, ours, Status.SUCCEEDED)
+        await second.close()
+        assert (deploys.dispatched, deploys.resumed) == ([ours.id], [ours.id])
+
+
+async def test_while_a_bot_lives_it_only_watches(tmp_path):
+    async with opened(tmp_path) as (core, deploys):
+        ours = await asked(core, "app")
+        with FileLock.take(core.settings.database_file):
+            assert bot_lives(core)
+            carrier = Carrier(core, ours.id)
+            assert not await carrier.look(ours)
+            await carrier.close()
+        assert not bot_lives(core)
+        assert deploys.dispatched == []
+
+
+async def test_a_bot_that_is_started_again_comes_before_a_command_that_was_watching(tmp_path):
+    async with opened(tmp_path) as (core, _):
+        ours = await asked(core, "app")
+        patient, carrier = Carrier(core, ours.id, grace_s=600), Carrier(core, ours.id, grace_s=0)
+        with FileLock.take(core.settings.database_file):
+            assert not await patient.look(ours)
+            assert not await carrier.look(ours)
+        assert not await patient.look(ours)
+        assert not bot_lives(core), "the lock was not given back"
+        assert await carrier.look(ours)
+        assert bot_lives(core)
+        await carrier.close()
+        assert not bot_lives(core)
+
+
+async def test_what_only_a_bot_can_do_is_left_to_it(tmp_path):
+    async with opened(tmp_path) as (core, _):
+        ours = await asked(core, "app")
+        reload = replace(ours, kind="reload")
+        assert Carrier(core, ours.id).could_carry(ours)
+        assert not await Carrier(core, ours.id).look(reload)
+        assert not bot_lives(core)
+
+
+async def test_what_waits_for_a_vote_takes_no_lock(tmp_path):
+    async with opened(tmp_path) as (core, _):
+        ours = await asked(core, "app", "prod")
+        carrier = Carrier(core, ours.id)
+        assert ours.status is Status.PENDING
+        assert not await carrier.look(ours)
+        assert not bot_lives(core)

@@ -19,6 +19,7 @@ from bot.errors import Misconfigured, QuarterdeckError, Unavailable
 from bot.logs import Redactor, configure
 from bot.ops.model import Json
 from bot.services.reload import Configuration, Loaded
+from bot.settings import secret_values
 from bot.wiring import House, open_house
 
 STANDBY_LOOK_S = 0.5
@@ -64,7 +65,7 @@ def _read_again(configuration: Configuration) -> Configuration:
 
 
 def _redactor(loaded: Loaded) -> Redactor:
-    return Redactor(s.get_secret_value() for s in (loaded.settings.discord_token, loaded.settings.github_token))
+    return Redactor(secret_values(loaded.settings))
 
 
 async def _berth(database: Path, signals: "_Signals", *, waits: bool) -> FileLock | None:

@@ -36,6 +36,9 @@ SECRETS: Mapping[str, str] = {
 }
 """Which environment variable brings which secret. AWS credentials come by the AWS SDK's own chain."""
 
+AWS_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+"""Variables of the AWS SDK's chain whose values are secrets."""
+
 ENDPOINT_OVERRIDES = (
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_SSM",
@@ -200,7 +203,9 @@ class Settings(_Section):
             if environment.follows is not None and environment.follows not in self.environments:
                 raise ValueError(f"environments.{name}.follows is {environment.follows!r}, which is no environment")
         for name, service in self.services.items():
-            for place in service.urls:
+            for place, url in service.urls.items():
+                if url.username or url.password:
+                    raise ValueError(f"services.{name}.urls.{place} holds a user or password: take them out")
                 if place not in self.environments:
                     raise ValueError(f"services.{name}.urls names {place!r}, which is no environment")
         for number, row in enumerate(self.policy, 1):
@@ -236,6 +241,13 @@ class Settings(_Section):
     @property
     def backup_directory(self) -> Path:
         return self.backup.directory or self.state_dir / "backups"
+
+
+def secret_values(settings: Settings, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Everything that may be shown nowhere: the tokens, and the AWS credentials that the environment brings."""
+    environ = os.environ if environ is None else environ
+    tokens = (settings.discord_token.get_secret_value(), settings.github_token.get_secret_value())
+    return (*tokens, *(environ[name] for name in AWS_SECRETS if environ.get(name)))
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None, *, secrets: bool = True) -> Settings:

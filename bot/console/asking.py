@@ -11,9 +11,9 @@ def agreed(paper: Paper, question: str) -> bool:
     if not sys.stdin.isatty():
         paper.complain(f"{question}\nNothing was done: say --yes, or ask at a terminal.")
         return False
-    paper.complain(f"{question} [y/N]")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the loop's own would wait for the line's end
     try:
+        paper.complain(f"{question} [y/N]")
         yes = input().strip().lower() in ("y", "yes")
     except (KeyboardInterrupt, EOFError):
         yes = False

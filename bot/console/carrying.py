@@ -79,8 +79,15 @@ class Carrier:
         self._lock = self._taken()
         if self._lock is None:
             return False
-        self._executor = self._new_executor()
-        await self._executor.start()
+        executor = self._new_executor()
+        try:
+            await executor.start()
+        except BaseException:  # whoever looks next, here or elsewhere, finds the lock free
+            await executor.close()
+            self._lock.release()
+            self._lock = None
+            raise
+        self._executor = executor
         return True
 
     async def close(self) -> None:

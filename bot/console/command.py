@@ -13,7 +13,7 @@ from bot.console.paper import Paper
 from bot.console.session import Session, open_session
 from bot.errors import Misconfigured, QuarterdeckError, Refused
 from bot.logs import Redactor, configure
-from bot.settings import Settings, load
+from bot.settings import Settings, load, secret_values
 
 _CHAT_COMMAND = re.compile(rf"(?<![\w/])/({'|'.join(ERRANDS)})\b")
 """The commands of the chat that stand in sentences and exist here under the same name."""
@@ -25,7 +25,7 @@ def main(options: argparse.Namespace) -> int:
     paper = Paper(redactor, as_json=getattr(options, "json", False))
     try:
         settings = load(options.config)
-        redactor.register(settings.discord_token.get_secret_value(), settings.github_token.get_secret_value())
+        redactor.register(*secret_values(settings))
         configure("error", redactor)
         return asyncio.run(_run(settings, redactor, options, paper))
     except Misconfigured as error:

@@ -78,11 +78,7 @@ class Engine:
         known = await self._database.read(lambda connection: self._store.by_key(connection, request.key))
         if known is not None:
             return known
-        try:
-            plan, decision = await self.preview(request, actor)
-        except Refused as refusal:
-            await self._note_refusal(request, actor, refusal)
-            raise
+        plan, decision = await self.preview(request, actor)
         if plan.confirm and not request.confirmed:
             raise NeedsConfirmation(plan)
         values = self._values(request, actor, plan, decision)
@@ -94,11 +90,18 @@ class Engine:
         return operation
 
     async def preview(self, request: Request, actor: Actor) -> tuple[Plan, Decision]:
-        """What would be done and what the policy says to it; writes nothing.
+        """What would be done and what the policy says to it; writes nothing but a refusal.
 
         Raises:
-            Refused, Unavailable: as for `request`.
+            Refused, Unavailable: as for `request`; a refusal is recorded.
         """
+        try:
+            return await self._planned(request, actor)
+        except Refused as refusal:
+            await self._note_refusal(request, actor, refusal)
+            raise
+
+    async def _planned(self, request: Request, actor: Actor) -> tuple[Plan, Decision]:
         handler = self._registry.of(request.kind)
         self._rules.asking(actor, request.kind, request.environment)
         plan = await handler.plan(request, actor.name)
@@ -279,7 +282,7 @@ class Engine:
         roll = await call_the_roll(
             operation, await self.votes(operation.id), roster=self._roster, rules=self._rules, facts=facts
         )
-        if roll.confirmed != operation.roles_confirmed:
+        if roll.confirmed != operation.roles_confirmed and not (roll.confirmed and roll.stale):
             await self._note_confirmation(operation, roll)
         return roll.stale
 

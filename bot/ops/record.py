@@ -19,6 +19,8 @@ from bot.ops.rows import event_of
 
 Now = Callable[[], datetime]
 PLACE = ("environment", "service")
+PLACE_MAX = 100
+"""Characters of a name that somebody typed; longer ones are cut."""
 """What says where something was."""
 PROGRESS = ("step.%", "run.%")
 """The names of events, as patterns, that tell how a run goes on and not what somebody decided."""
@@ -88,7 +90,7 @@ class Record:
         `environment` and `service` among the data say where, for an event that belongs to no operation.
         """
         now, details = at or self.now(), data or {}
-        place = {} if operation_id is not None else {key: str(details.get(key) or "") for key in PLACE}
+        place = {} if operation_id is not None else {key: self._place(details, key) for key in PLACE}
         values = {
             "operation_id": operation_id,
             "name": name,
@@ -108,6 +110,10 @@ class Record:
         )
         counted = {"count": events.c.count + 1, "at": insert.excluded.at, "text": insert.excluded.text}
         connection.execute(insert.on_conflict_do_update(index_elements=["fold"], set_=counted))
+
+    def _place(self, details: Json, key: str) -> str:
+        """What somebody may have typed: free of secrets, and no longer than a name can be."""
+        return self.clean(str(details.get(key) or ""))[:PLACE_MAX]
 
     def record_refusal(
         self,

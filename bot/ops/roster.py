@@ -60,18 +60,30 @@ async def call_the_roll(
             return RollCall(
                 f"{person} {_part(operation, person)} and is no longer in the people table.", operation.roles_confirmed
             )
+    answers = await asyncio.gather(*(_answer(roster, person) for person in persons))
+    held = dict[str, frozenset[str] | None]()
     confirmed = True
-    try:
-        held = dict(zip(persons, await asyncio.gather(*(roster.roles_of(p) for p in persons)), strict=True))
-    except Unavailable:
-        if operation.kind != GOES_BY_DUTIES and operation.door is not Door.COMMAND_LINE:
-            raise
-        confirmed, held = False, {person: roster.duties_of(person) for person in persons}
+    for person, answer in zip(persons, answers, strict=True):
+        if isinstance(answer, Unavailable):  # only for whom nobody answered: a definite word about others still counts
+            if operation.kind != GOES_BY_DUTIES and operation.door is not Door.COMMAND_LINE:
+                raise answer
+            confirmed, held[person] = False, roster.duties_of(person)
+        else:
+            held[person] = answer
     for person, roles in held.items():
         if roles is None:
-            return RollCall(f"{person} {_part(operation, person)} and has left the server since.", confirmed)
+            return RollCall(
+                f"{person} {_part(operation, person)} and has left the server since.", confirmed, tuple(persons)
+            )
     why = _asking(operation, held, rules, facts) or _voting(operation, voters, held, rules)
     return RollCall(why, confirmed, tuple(persons))
+
+
+async def _answer(roster: Roster, person: str) -> frozenset[str] | Unavailable | None:
+    try:
+        return await roster.roles_of(person)
+    except Unavailable as error:
+        return error
 
 
 def _part(operation: Operation, person: str) -> str:

@@ -71,6 +71,7 @@ class Builder:
         tag = str(run.operation.plan["image_tag"])
         digest = await self._digest(run, service, tag)
         if digest is None:
+            await self._refuse_gone(run, tag)
             return False
         await self._refuse_moved(run, tag, digest)
         await run.checkpoint(image_digest=digest, image_reused=True)
@@ -95,6 +96,15 @@ class Builder:
             raise Failed(
                 f"The registry does not tell whether it has the image. {error} Nothing was rolled out."
             ) from error
+
+    async def _refuse_gone(self, run: Run, tag: str) -> None:
+        """A build could bring another image under the same tag than the one that somebody approved."""
+        if run.operation.quorum > 0 and run.operation.plan.get("image"):
+            await run.step(STEP, "failed", "image gone")
+            raise Failed(
+                f"The image {tag} that was approved is no longer in the registry. Nothing was rolled out; ask for it "
+                "anew."
+            )
 
     async def _refuse_moved(self, run: Run, tag: str, digest: str) -> None:
         approved = str(run.operation.plan.get("image") or digest)

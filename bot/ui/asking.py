@@ -3,6 +3,7 @@
 A question is written down before it is shown, so that its answer still counts after a restart.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import discord
@@ -21,6 +22,8 @@ from bot.ui.text import escape, joined, label
 CARD_WAIT_S = 2.0
 """So long an answer waits for the card, to be able to link to it."""
 QUESTION_COLOUR = 0x3B82F6
+BINDING = {"deploy": "ref", "rollback": "to"}
+"""The option of each kind that names the version."""
 
 
 async def ask(interaction: discord.Interaction[Any], request: Request) -> None:
@@ -35,7 +38,7 @@ async def ask(interaction: discord.Interaction[Any], request: Request) -> None:
         operation = await house.engine.request(request, actor_of(interaction))
     except NeedsConfirmation as doubt:
         verb = "Roll back" if request.kind == "rollback" else "Deploy again"
-        await _send_question(interaction, request, doubt.plan.confirm, verb)
+        await _send_question(interaction, bound(request, doubt.plan), doubt.plan.confirm, verb)
         return
     await announce(interaction, operation)
 
@@ -83,7 +86,15 @@ async def offer(interaction: discord.Interaction[Any], request: Request, verb: s
     """
     house = house_of(interaction)
     plan, decision = await house.engine.preview(request, actor_of(interaction))
-    await _send_question(interaction, request, _foretold(request, plan, decision), verb)
+    await _send_question(interaction, bound(request, plan), _foretold(request, plan, decision), verb)
+
+
+def bound(request: Request, plan: Plan) -> Request:
+    """The request for exactly the version that was shown, so that a yes that comes later means no other one."""
+    option = BINDING.get(request.kind)
+    if option is None or "commit" not in plan.content:
+        return request
+    return replace(request, params={**request.params, option: str(plan.content["commit"])})
 
 
 def _foretold(request: Request, plan: Plan, decision: Decision) -> str:

@@ -21,7 +21,7 @@ from bot.ui.board_store import Handle, utc_now
 from bot.ui.card import MENU_PREFIX, PRESS_PREFIX, SHARE_ID, Press, drawn_as, notice, offers
 from bot.ui.card_lines import face_of
 from bot.ui.details import details_text, log_text
-from bot.ui.failures import border
+from bot.ui.failures import Barred, border
 from bot.ui.house import House, actor_of, house_of
 from bot.ui.modals import Submission, ask_reason, submission
 from bot.ui.pages import turn
@@ -189,13 +189,13 @@ def _demand_sight(interaction: discord.Interaction[Any], action: Action, environ
     """That the person may look: in that environment, or anywhere at all.
 
     Raises:
-        Refused: the policy says no.
+        Barred: the policy says no.
     """
     house, actor = house_of(interaction), actor_of(interaction)
     places = [environment] if environment else [ANYBODY, *house.catalog.environments]
     decisions = [authorise(house.settings.policy_rows, actor, action, place) for place in places]
     if not any(decision.allowed for decision in decisions):
-        raise Refused(decisions[0].reason, hint=decisions[0].hint, rule=decisions[0].rule)
+        raise Barred(Refused(decisions[0].reason, hint=decisions[0].hint, rule=decisions[0].rule))
 
 
 def _number(handle: Handle) -> int:

@@ -81,7 +81,7 @@ def _broken(interaction: discord.Interaction[Any], cause: BaseException) -> Brok
 
 
 async def _record(interaction: discord.Interaction[Any], refusal: Refused) -> None:
-    command = interaction.command.qualified_name if interaction.command else "?"
+    command = interaction.command.qualified_name if interaction.command else "a button"
     data = {"rule": refusal.rule, "command": command}
     try:
         await house_of(interaction).engine.record("door.refused", actor_of(interaction).name, str(refusal), data)

@@ -22,6 +22,7 @@ from bot.ui.answers import send
 from bot.ui.board_store import Handle, Mint, utc_now
 from bot.ui.card import PRESS_PREFIX, Press, enclosing, notice
 from bot.ui.card_lines import took
+from bot.ui.failures import Barred
 from bot.ui.house import actor_of, house_of
 from bot.ui.overview import operation_line
 from bot.ui.renderings import audit_line
@@ -126,7 +127,7 @@ def _demand(interaction: discord.Interaction[Any], action: Action, environment: 
     rows = house_of(interaction).settings.policy_rows
     decision = authorise(rows, actor_of(interaction), action, environment or ANYBODY)
     if not decision.allowed:
-        raise Refused(decision.reason, hint=decision.hint, rule=decision.rule)
+        raise Barred(Refused(decision.reason, hint=decision.hint, rule=decision.rule))
 
 
 async def _older_button(interaction: discord.Interaction[Any], asked: Mapping[str, Any]) -> Button[Any]:

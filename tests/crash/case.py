@@ -5,6 +5,7 @@ happened. Whoever had asked in vain asks again, as a person would.
 """
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Sequence
@@ -17,12 +18,13 @@ from tests.crash.instants import Ending, Instant, Request
 from tests.crash.mortal_bot import ORDER
 from tests.crash.witness import Mark
 from tests.story.steps import cards_of
-from tests.story.world_driver import World
+from tests.story.world_driver import Json, World
 
 SPEED = 60.0
 """Builds take no time; what is waited for is the bot."""
 OUTAGE_S = 1.2
-"""So long an outage lasts once the bot was started again."""
+"""So long an outage lasts once the bot that was started again has met it."""
+MET_S = 4.0
 DEATH_S = 40.0
 END_S = 60.0
 AUDITED = re.compile(r"operation\.(?!running).*|vote\..*|cancel\.requested")
@@ -138,11 +140,17 @@ class _Case:
         await self.world.wait_ready(timeout_s=END_S)
 
     async def lasts(self) -> None:
-        """Wait as long as the outage lasts, and end it; the deaths that were ordered stay."""
+        """Have the bot meet the outage, and end it a little later; the deaths that were ordered stay."""
+        with contextlib.suppress(TimeoutError):  # some have nothing to ask there
+            async with asyncio.timeout(MET_S):
+                while not any(fault["hits"] for fault in await self.outages()):
+                    await asyncio.sleep(0.1)
         await asyncio.sleep(OUTAGE_S)
-        for fault in (await self.world.get("/faults"))["faults"]:
-            if fault["kind"] == "refuse":
-                await self.world.send("DELETE", f"/faults/{fault['fault']}")
+        for fault in await self.outages():
+            await self.world.send("DELETE", f"/faults/{fault['fault']}")
+
+    async def outages(self) -> list[Json]:
+        return [fault for fault in (await self.world.get("/faults"))["faults"] if fault["kind"] == "refuse"]
 
     # -- judging -------------------------------------------------------------------------------------------------------
 
@@ -219,6 +227,7 @@ class _Case:
         await self.world.wait_ready(timeout_s=END_S)
         for number in set(self.witness.locks()):
             await self.closed(number)
+        await self.ground.heal()
 
     async def closed(self, number: int) -> None:
         self.flow.operation = number

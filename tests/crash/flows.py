@@ -34,6 +34,11 @@ class Ground:
             await self.deployed(sha, "dev")
             self.versions.append(sha)
 
+    async def heal(self) -> None:
+        """Put a version that is well where the ailing one was left serving."""
+        if self.sick and (await self.world.health("dev"))["commit"] == self.sick:
+            await self.deployed(self.versions[-1], "dev")
+
     async def other(self, environment: str) -> str:
         """The version of both that does not serve there."""
         live = (await self.world.health(environment))["commit"]

@@ -8,7 +8,12 @@ from tests.story.world_driver import World
 
 LOST_DISPATCH = {"part": "github", "kind": "lost_reply", "match": "POST .*/dispatches", "status": 502, "times": 1}
 LOST_COMMAND = {"part": "aws", "kind": "lost_reply", "match": "ssm:SendCommand", "status": 500, "times": 1}
-LOOKING_FOR_THE_RUN = {"part": "github", "kind": "status", "match": "GET .*/runs", "status": 503}
+LOOKING_FOR_THE_RUN = {
+    "part": "github",
+    "kind": "status",
+    "match": r"GET .*/actions/runs\?(?!.*head_sha)",
+    "status": 503,
+}
 LOOKING_FOR_THE_COMMAND = {"part": "aws", "kind": "status", "match": "ssm:ListCommands", "status": 503}
 BEFORE_THE_DISPATCH = {"part": "aws", "kind": "kill", "match": "ecr:DescribeImages", "skip": 1}
 """The first look into the registry belongs to the plan."""

@@ -110,7 +110,8 @@ class Deploy:
 
 @dataclass
 class Crew:
-    """A roster whose Discord is a dictionary: the roles of each person, None for who has left; `away` cannot be asked.
+    """A roster whose Discord is a dictionary: the roles of each person, None for who has left; `away` cannot be asked,
+    about those `unheard` of neither.
 
     The duties are those that everybody of the room has from the start.
     """
@@ -118,6 +119,7 @@ class Crew:
     roles: dict[str, frozenset[str] | None] = field(default_factory=dict)
     duties: dict[str, frozenset[str]] = field(default_factory=dict)
     away: bool = False
+    unheard: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
 
     @classmethod
@@ -127,7 +129,7 @@ class Crew:
 
     async def roles_of(self, person: str) -> frozenset[str] | None:
         self.asked.append(person)
-        if self.away:
+        if self.away or person in self.unheard:
             raise Unreachable("discord", "Discord cannot be reached: no connection.")
         return self.roles[person]
 

@@ -86,7 +86,7 @@ async def test_a_plan_that_wants_a_yes_writes_nothing_without_it(tmp_path: Path)
         assert (await room.ask(key="k", confirmed=True)).status is Status.APPROVED
 
 
-async def test_a_preview_writes_nothing(tmp_path: Path) -> None:
+async def test_a_preview_writes_nothing_but_a_refusal(tmp_path: Path) -> None:
     async with open_room(tmp_path) as room:
         plan, decision = await room.engine.preview(Request("k", "deploy", "prod", {"service": "app"}), DEV)
         assert plan.service == "app"
@@ -94,7 +94,7 @@ async def test_a_preview_writes_nothing(tmp_path: Path) -> None:
         with pytest.raises(Refused):
             await room.engine.preview(Request("k", "deploy", "prod", {}), GUEST)
         assert await room.engine.operations() == []
-        assert await room.engine.events() == []
+        assert [event.name for event in await room.engine.events()] == ["request.refused"]
 
 
 async def test_the_digest_binds_content_requester_and_policy(tmp_path: Path) -> None:

@@ -4,15 +4,19 @@ Each story is played over a real database with a clock that moves only when told
 """
 
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.errors import Broken, Refused, Unavailable
+from bot.logs import Redactor, configure
 from bot.ops.engine import Engine, NeedsConfirmation
 from bot.ops.execution import LOG_TAIL_MAX, Execution
 from bot.ops.handler import Cancelled, Failed, Interrupted, Run
@@ -35,7 +39,7 @@ LEFT_OUT = {"lease_owner", "request_key"}
 async def left(room: Room) -> str:
     """Every row that a story has left, the record by operation; random words and empty columns left out."""
     lines = []
-    left_out = LEFT_OUT | ({"wanted"} if room.executors else set())  # how often a loop looked is not told
+    left_out = LEFT_OUT | ({"wanted", "lease_until"} if room.executors else set())  # how often a loop looked
     for table in TABLES:
         found = await room.database.read(
             lambda c, table=table: [dict(row) for row in c.exec_driver_sql(f"SELECT * FROM {table}").mappings()]
@@ -361,3 +365,69 @@ async def test_an_execution_that_lost_its_lease_changes_nothing(tmp_path: Path) 
         assert not await ghost.end(Status.FAILED, reason="me")
         assert await left(room) == before
         assert json.loads(json.dumps(dict(ghost.operation.checkpoint))) == {"request_id": "r-7", "run_id": 8}
+
+
+async def test_cancelling_what_runs(tmp_path: Path) -> None:
+    told = Told()
+    async with open_room(tmp_path) as room:
+        room.deploy.heeds_cancel = False
+        operation = await room.ask()
+        await room.start()
+        await room.becomes(operation, Status.RUNNING)
+        await room.until(lambda: _is_sent(room, operation))
+        await told.hear("guest", room.engine.cancel(operation.id, GUEST))
+        asked = await room.engine.cancel(operation.id, AT_THE_DOOR)
+        room.clock.advance(seconds=30)
+        again = await room.engine.cancel(operation.id, DEV2)
+        assert (again.cancel_requested_at, again.cancel_requested_by) == (asked.cancel_requested_at, "sre")
+        running = await left(room)
+        room.clock.advance(seconds=29)
+        room.executors[0].wake()
+        await room.until(lambda: _looked(room))
+        assert (await room.engine.operation(operation.id)).status is Status.RUNNING
+        room.clock.advance(seconds=1)
+        await room.becomes(operation, Status.INTERRUPTED)
+        interrupted = await left(room)
+        resumed = await room.engine.resume(operation.id, AT_THE_DOOR)
+        assert (resumed.reason, resumed.cancel_requested_at, resumed.cancel_requested_by) == ("", None, "")
+        room.deploy.gate.set()
+        await room.becomes(operation, Status.SUCCEEDED)
+        expect("record-cancelling.txt", f"{told.text()}\n{running}\n{interrupted}\n{await left(room)}")
+
+
+async def _is_sent(room: Room, operation: Operation) -> bool:
+    return "run_id" in (await room.engine.operation(operation.id)).checkpoint
+
+
+async def _looked(room: Room) -> bool:
+    """The loop has passed once more: what it would do, it has done."""
+    renewed = await room.database.read(lambda c: c.exec_driver_sql("SELECT lease_until FROM operations").scalar())
+    return str(renewed).startswith(f"{room.clock.at + timedelta(seconds=Limits().lease_s):%Y-%m-%d %H:%M:%S}")
+
+
+async def test_what_the_log_tells(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    stream, root = StringIO(), logging.getLogger()
+    before = (root.handlers[:], root.level)
+    request.addfinalizer(lambda: (root.handlers.__setitem__(slice(None), before[0]), root.setLevel(before[1])))
+    configure("info", Redactor(), stream)
+    async with open_room(tmp_path) as room:
+        for name, error in ENDS.items():
+            room.registry.add(Scripted(error=error))
+            operation = await room.ask(service=name)
+            if not room.executors:
+                await room.start()
+            await room.becomes(operation, *(status for status in Status if status not in _UNDER_WAY))
+        last = await room.engine.operation(operation.id)
+        room.registry.add(Scripted())
+        await room.engine.resume(last.id, SRE)
+        await room.becomes(last, Status.SUCCEEDED)
+        room.deploy.recheck_error = KeyError("oops")
+        room.registry.add(room.deploy)
+        broken = await room.ask(service="check")
+        await room.until(lambda: _waits(room, broken, "which broke"))
+    lines = []
+    for line in stream.getvalue().splitlines():
+        entry = {key: value for key, value in json.loads(line).items() if key != "at"}
+        entry["traceback"] = entry.get("traceback", "").splitlines()[-1:]
+        lines.append(re.sub(r'"reference": "[0-9a-f]{8}"', '"reference": "X"', json.dumps(entry, sort_keys=True)))
+    expect("log.txt", REFERENCE.sub("reference XXXXXXXX", "\n".join(lines)) + "\n")

@@ -118,6 +118,24 @@ async def test_while_discord_cannot_be_asked_a_deploy_waits_in_sight_and_then_ru
         assert NOT_CONFIRMED not in await room.names(asked)
 
 
+async def test_a_definite_word_about_one_counts_while_discord_does_not_answer_about_another(tmp_path: Path) -> None:
+    roster = crew()
+    roster.unheard.add("sre")
+    roster.roles["dev"] = None
+    async with open_room(tmp_path, roster=roster) as room:
+        asked = await room.approve(await room.ask(environment="prod", kind="rollback"), SRE)
+        assert await reason(room, asked) == "dev asked for it and has left the server since."
+
+
+async def test_roles_that_have_gone_are_not_on_record_as_confirmed(tmp_path: Path) -> None:
+    roster = crew()
+    async with open_room(tmp_path, roster=roster) as room:
+        asked = await room.ask(UNCONFIRMED, environment="dev")
+        roster.roles["sre"] = frozenset()
+        assert "no longer holds" in await reason(room, asked)
+        assert "roles.confirmed" not in await room.names(asked)
+
+
 async def test_a_rollback_goes_by_the_people_table_and_says_so_once(tmp_path: Path) -> None:
     roster = crew()
     roster.away = True

@@ -30,6 +30,15 @@ class Leaking(Deploy):
         raise Failed(f"It ended with {TOKEN}.", log_tail=f"+ curl -H {CANARY}", result={"said": [CANARY]})
 
 
+async def test_a_secret_typed_as_a_service_is_not_kept(tmp_path: Path) -> None:
+    redactor = Redactor([CANARY])
+    async with open_room(tmp_path, clean=redactor.clean) as room:
+        await room.engine.record("door.refused", "dev", "No such service.", {"service": CANARY, "rule": "catalog"})
+        rows = await everything(room)
+        assert CANARY not in rows
+        assert REDACTED in rows
+
+
 async def everything(room: Any) -> str:
     """All rows of all tables that text reaches, as text."""
 

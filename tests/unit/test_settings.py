@@ -51,6 +51,10 @@ def test_a_good_file_is_taken(tmp_path):
         (("guild_id = 1", 'guild_id = "x"'), "discord.guild_id"),
         (("[aws]", "[aws]\nkey = 1"), "aws.key"),
         (('image_repository = "app"', 'image_repository = "app"\nurls = { de = "http://a" }'), "'de', which is no env"),
+        (
+            ('image_repository = "app"', 'image_repository = "app"\nurls = { dev = "http://a:b@c" }'),
+            "services.app.urls.dev holds a user or password",
+        ),
     ],
 )
 def test_a_fault_is_named_with_its_place(tmp_path, change, sentence):

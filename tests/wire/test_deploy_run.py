@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -82,6 +83,14 @@ async def test_a_tag_that_has_moved_since_the_approval_is_not_deployed(place: Pl
     with pytest.raises(Failed, match="not the one that was approved"):
         await place.deploy.run(place.row(image="sha256:" + "c" * 64))
     assert place.aws.rollouts == []
+
+
+async def test_an_approved_image_that_has_gone_is_not_built_anew_as_another(place: Place) -> None:
+    row = place.row(image="sha256:" + "c" * 64)
+    row.operation = replace(row.operation, quorum=1)
+    with pytest.raises(Failed, match="no longer in the registry"):
+        await place.deploy.run(row)
+    assert place.github.dispatched == place.aws.rollouts == []
 
 
 # ---- cancelling ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import hypothesis  # noqa: F401 - else its plugin imports it at the very end of a long session, where Python 3.11 may trip
 import pytest
 
 from tests.crash.side_by_side import SideBySide

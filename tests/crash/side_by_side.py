@@ -22,6 +22,7 @@ class SideBySide:
         self._line = iter(list(self._results))
         self._worlds = worlds
         self._workers: list[asyncio.Task[None]] = []
+        self._running: set[asyncio.Task[Result]] = set()
 
     async def __aenter__(self) -> Self:
         for number in range(min(self._worlds, len(self._results))):
@@ -29,8 +30,9 @@ class SideBySide:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for worker in self._workers:
-            worker.cancel()
+        self._line = iter(())
+        for running in self._running:  # and not the workers: they end their worlds first
+            running.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
         for result in self._results.values():
             if result.done() and not result.cancelled():
@@ -59,8 +61,16 @@ class SideBySide:
             await ground.prepare()
             while case is not None:
                 try:
-                    self._results[case].set_result(await run_case(ground, *case))
+                    self._results[case].set_result(await self._run(ground, case))
                 except Exception as error:  # the border of one case
                     self._results[case].set_exception(error)
                     return
                 case = next(self._line, None)
+
+    async def _run(self, ground: Ground, case: Case) -> Result:
+        running = asyncio.create_task(run_case(ground, *case))
+        self._running.add(running)
+        try:
+            return await running
+        finally:
+            self._running.discard(running)

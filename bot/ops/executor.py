@@ -131,7 +131,6 @@ class InProcessExecutor:
                 log.warning("the executor could not look at the rows: %s", error)
             except Exception:
                 self._broken("the executor broke while it looked at the rows")
-            # Not wait_for: before Python 3.12 it may swallow a cancellation that meets a wake-up.
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._tick_s):
                     await self._wake.wait()

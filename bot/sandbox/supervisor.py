@@ -183,7 +183,8 @@ class Supervisor:
             process.terminate()
         pump = asyncio.create_task(self._pump(process))
         try:
-            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

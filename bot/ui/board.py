@@ -128,7 +128,8 @@ class Board:
                 return row
             if self._buckets.wait_s("POST", row.channel_id) > within_s:
                 return None
-            return await asyncio.wait_for(watcher, within_s)
+            async with asyncio.timeout(within_s):
+                return await watcher
         except TimeoutError:
             return None
         finally:
@@ -148,7 +149,8 @@ class Board:
             except Unavailable as error:
                 _log.warning("the board cannot read its cards: %s", error)
             try:
-                await asyncio.wait_for(self._woken.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
             except TimeoutError:
                 pass
 

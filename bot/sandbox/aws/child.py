@@ -64,7 +64,8 @@ class MotoChild:
         config = {"secret": self._secret, "machines": machines, "directory": str(self._directory / "commands")}
         self._process.stdin.write(json.dumps(config).encode() + b"\n")
         try:
-            line = await asyncio.wait_for(self._process.stdout.readline(), START_S)
+            async with asyncio.timeout(START_S):
+                line = await self._process.stdout.readline()
             self._port = int(json.loads(line)["port"])
         except (TimeoutError, ValueError, KeyError) as error:
             await self.close()
@@ -98,7 +99,8 @@ class MotoChild:
         assert process.stdin is not None
         process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), END_S)
+            async with asyncio.timeout(END_S):
+                await process.wait()
         except TimeoutError:
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGKILL)

@@ -279,7 +279,8 @@ class Actions:
         event = self._changed[run_id]
         event.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), min(virtual_s / self._clock.speed, GLANCE_S))
+            async with asyncio.timeout(min(virtual_s / self._clock.speed, GLANCE_S)):
+                await event.wait()
 
     def _begin_push(self, run: Run) -> None:
         self._write(replace(run, push_began=True))

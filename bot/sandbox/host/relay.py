@@ -97,7 +97,8 @@ class Relay:
             return
         async with self._idle:
             try:
-                await asyncio.wait_for(self._idle.wait_for(lambda: self._under_way[before] == 0), self._settle_s)
+                async with asyncio.timeout(self._settle_s):
+                    await self._idle.wait_for(lambda: self._under_way[before] == 0)
             except TimeoutError:
                 return
 

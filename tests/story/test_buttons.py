@@ -1,7 +1,7 @@
 """Buttons, menus and modals: they mean the same after a restart, and an old one says honestly that it is old."""
 
 from tests.story.steps import asked, card_of, ended, green, labels_for, new_commit, operation_in
-from tests.story.world_driver import Message, Reply, World
+from tests.story.world_driver import SHORT_ID, Message, Reply, World
 
 
 def entries(card: Message) -> dict[str, str]:
@@ -80,9 +80,10 @@ async def test_the_newest_commit_replaces_a_request_that_still_waits(world: Worl
     reply = await pick(world, "dev", card, "Use newest")
     assert f"{operation} was cancelled in favour of this" in reply.text
     assert "cancelled" in (await ended(world, operation)).text
-    newer = next(m for m in await world.messages() if newest[:7] in m.text and "waiting" in m.text)
-    assert f"after {operation}" in newer.text
-    await world.ask("dev", "ops cancel", operation=newer.operation)
+    newer = next(number for number in SHORT_ID.findall(reply.text) if number != operation)
+    card = await card_of(world, newer, "waiting", newest[:7])
+    assert f"after {operation}" in card.text
+    await world.ask("dev", "ops cancel", operation=newer)
 
 
 async def test_details_and_log_are_private_until_they_are_shared(world: World):

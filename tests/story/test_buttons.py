@@ -80,7 +80,7 @@ async def test_the_newest_commit_replaces_a_request_that_still_waits(world: Worl
     reply = await pick(world, "dev", card, "Use newest")
     assert f"{operation} was cancelled in favour of this" in reply.text
     assert "cancelled" in (await ended(world, operation)).text
-    newer = next(number for number in SHORT_ID.findall(reply.text) if number != operation)
+    newer = next(found.group(0) for found in SHORT_ID.finditer(reply.text) if found.group(0) != operation)
     card = await card_of(world, newer, "waiting", newest[:7])
     assert f"after {operation}" in card.text
     await world.ask("dev", "ops cancel", operation=newer)

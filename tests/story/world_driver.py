@@ -255,7 +255,7 @@ class World:
 
         return await self.until(f"an answer to the interaction {interaction}", settled, timeout_s=timeout_s)
 
-    async def card(self, *texts: str, channel: str = "ops", after: str = "0", timeout_s: float = 30.0) -> Message:
+    async def card(self, *texts: str, channel: str = "ops", after: str = "", timeout_s: float = 30.0) -> Message:
         """Wait for a message that holds all the texts; the newest of them."""
 
         async def found() -> Message | None:
@@ -299,10 +299,11 @@ class World:
         return str((await self.post("/modals", body))["interaction"])
 
     async def messages(
-        self, channel: str = "ops", *, user: str = "", after: str = "0", limit: int = 100
+        self, channel: str = "ops", *, user: str = "", after: str = "", limit: int = 100
     ) -> list[Message]:
-        """The channel's messages, oldest first; with `user` also the ephemeral ones of that member."""
-        query = {"channel": channel, "after": after, "limit": str(limit)} | ({"user": user} if user else {})
+        """The newest messages, or the first after one, oldest first; with `user` also those only that member sees."""
+        query = {"channel": channel, "limit": str(limit)}
+        query |= ({"user": user} if user else {}) | ({"after": after} if after else {})
         return [Message.of(raw) for raw in (await self.get("/messages", query))["messages"]]
 
     # -- views and levers ---------------------------------------------------------------------------------------------

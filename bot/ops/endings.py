@@ -82,7 +82,8 @@ class Endings:
         )
 
     def resume(self, connection: Connection, operation: Operation, actor: Actor) -> Operation | Refused:
-        """Hand an interrupted operation back to an executor, which re-attaches by the checkpoint.
+        """Hand an interrupted operation back to an executor, which re-attaches by the checkpoint. Before it has begun
+        outside, it goes on only if the decision still holds, which the executor asks (roles are read over the network).
 
         It must still hold its locks: once a rollback has taken them over, it is that one that says what serves.
         """

@@ -229,6 +229,7 @@ class Engine:
 
     async def resume(self, operation_id: int, actor: Actor) -> Operation:
         """Let an interrupted operation look again: it re-attaches by its checkpoint, and keeps its locks meanwhile.
+        If nothing that cannot be taken back was sent yet, it becomes `stale` where the decision no longer holds.
 
         Raises:
             Refused: not allowed, not interrupted, or another has its locks; recorded.
@@ -266,7 +267,8 @@ class Engine:
         return self._tell(await self._database.write(lambda c: self._endings.remind(c, before)))
 
     async def stale_because(self, operation: Operation) -> str:
-        """Right before the start: why the decision no longer holds, in a sentence; empty when it does.
+        """Before the start, and before a run that is taken over begins: why the decision no longer holds; empty when it
+        does.
 
         Looks at the policy row, and reads the roles of the requester and of those who approved again. What goes by
         the people table, because Discord cannot be asked, is written down on the operation.

@@ -1,14 +1,15 @@
 """Runs what is approved: one loop looks at the rows and starts, resumes, stops and expires; each in its own task.
 
-The truth is in the rows: a crash at any line leaves `running` rows, and the next start re-attaches to them. The seam
+The truth is in the rows: a crash at any line leaves `running` rows, and the next start re-attaches to them. What has
+not begun outside by then must hold as before a start: any time may have passed since somebody decided on it. The seam
 for a queue of workers is `Executor.wake`: whoever writes an approved row only has to say that there is one.
 """
 
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -53,6 +54,10 @@ class _Outcome:
     reason: str = ""
     log_tail: str = ""
     result: Json | None = None
+
+
+class _Later(Exception):
+    """Whether a decision still holds cannot be told at the moment; the text says what is waited for."""
 
 
 class InProcessExecutor:
@@ -231,18 +236,14 @@ class InProcessExecutor:
             self._hold_back(operation_id)
             return
         self._engine.changed(started)
-        await self._run(started, resumes=False)
+        with self._executing(started) as execution:
+            await self._run(execution, resumes=False)
 
     async def _still_holds(self, operation: Operation) -> bool:
         try:
-            why = await self._engine.stale_because(operation)
-            why = why or await self._registry.of(operation.kind).recheck(operation)
-        except QuarterdeckError as error:
-            await self._wait(operation, f"a check before the start: {error}")
-            return False
-        except Exception:
-            reference = self._broken(f"the check before operation {operation.id} broke")
-            await self._wait(operation, f"a check before the start, which broke (reference {reference})")
+            why = await self._stale_because(operation, "the start")
+        except _Later as later:
+            await self._wait(operation, str(later))
             return False
         if not why:
             return True
@@ -261,6 +262,21 @@ class InProcessExecutor:
         if stale is not None:
             self._engine.changed(stale)
         return False
+
+    async def _stale_because(self, operation: Operation, what: str) -> str:
+        """Why policy, roles or the plan no longer hold, before `what`; empty when they do.
+
+        Raises:
+            _Later: it cannot be told at the moment.
+        """
+        try:
+            why = await self._engine.stale_because(operation)
+            return why or await self._registry.of(operation.kind).recheck(operation)
+        except QuarterdeckError as error:
+            raise _Later(f"a check before {what}: {error}") from error
+        except Exception as error:
+            reference = self._broken(f"the check before operation {operation.id} broke")
+            raise _Later(f"a check before {what}, which broke (reference {reference})") from error
 
     async def _wait(self, operation: Operation, why: str) -> None:
         """Try again a little later; the time until it must have started goes on."""
@@ -294,20 +310,50 @@ class InProcessExecutor:
         taken = await self._store.database.write(
             lambda connection: self._store.change(connection, operation_id, (Status.RUNNING,), **self._lease())
         )
-        if taken is not None:
-            await self._run(taken, resumes=True)
+        if taken is None:
+            return
+        with self._executing(taken) as execution:
+            if await self._may_go_on(execution):
+                await self._run(execution, resumes=True)
+
+    async def _may_go_on(self, execution: Execution) -> bool:
+        """Whether what was taken over goes on. False: it has ended as stale, or is taken over again a little later.
+
+        What may be outside already is looked at whatever has changed, and a wish to cancel needs no decision.
+        """
+        operation = execution.operation
+        if operation.kind not in self._registry.kinds or execution.cancel_requested.is_set():
+            return True
+        handler = self._registry.of(operation.kind)
+        if await handler.begun(execution):
+            return True
+        try:
+            why = await self._stale_because(operation, "it goes on")
+        except _Later as later:
+            self._hold_back(operation.id)
+            await execution.waiting(str(later))
+            return False
+        await execution.waiting("")
+        if why:
+            left = await handler.dropped(execution, why)
+            await self._end(execution, _Outcome(Status.STALE, f"{why} {left}".rstrip()))
+        return not why
 
     def _lease(self) -> dict[str, Any]:
         until = self._store.now() + timedelta(seconds=self._limits.lease_s)
         return {"lease_owner": self._owner, "lease_until": until}
 
-    async def _run(self, operation: Operation, *, resumes: bool) -> None:
+    @contextmanager
+    def _executing(self, operation: Operation) -> Iterator[Execution]:
+        """The execution of a row whose lease is ours; wishes to cancel reach it from here on."""
         execution = Execution(self._store, operation, owner=self._owner, changed=self._engine.changed)
         self._executions[operation.id] = execution
         with bound(operation_id=operation.id, actor=operation.requester):
-            log.info("operation %s", "resumed" if resumes else "started", extra={"kind": operation.kind})
-            outcome = await self._outcome(execution, resumes=resumes)
-            await self._end(execution, outcome)
+            yield execution
+
+    async def _run(self, execution: Execution, *, resumes: bool) -> None:
+        log.info("operation %s", "resumed" if resumes else "started", extra={"kind": execution.operation.kind})
+        await self._end(execution, await self._outcome(execution, resumes=resumes))
 
     async def _outcome(self, execution: Execution, *, resumes: bool) -> _Outcome:
         """Let the handler work and say what its end means."""

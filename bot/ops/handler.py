@@ -78,7 +78,10 @@ class Handler(Protocol):
         ...
 
     async def recheck(self, operation: Operation) -> str:
-        """Right before the start: why this plan is stale, in a sentence; empty when it still holds."""
+        """Right before the start: why this plan is stale, in a sentence; empty when it still holds.
+
+        Asked again of a run that is taken over, as long as it has not `begun`.
+        """
         ...
 
     async def run(self, run: Run) -> Json:
@@ -87,6 +90,17 @@ class Handler(Protocol):
         Raises:
             Failed, Interrupted, Cancelled: as their names say.
         """
+        ...
+
+    async def begun(self, run: Run) -> bool:
+        """Whether something that cannot be taken back may be outside already: then re-attaching comes first.
+
+        While it has not, whoever takes the run over asks first whether the decision still holds (`recheck`).
+        """
+        ...
+
+    async def dropped(self, run: Run, why: str) -> str:
+        """The run ends as stale before it has `begun`: tell whom it told; a sentence on what is left outside."""
         ...
 
     async def resume(self, run: Run) -> Json | None:

@@ -35,7 +35,7 @@ class Status(StrEnum):
 NEXT: Mapping[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.APPROVED, Status.DENIED, Status.EXPIRED, Status.CANCELLED, Status.STALE}),
     Status.APPROVED: frozenset({Status.RUNNING, Status.EXPIRED, Status.CANCELLED, Status.STALE}),
-    Status.RUNNING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.INTERRUPTED}),
+    Status.RUNNING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.STALE, Status.INTERRUPTED}),
     Status.INTERRUPTED: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED}),
     Status.SUCCEEDED: frozenset(),
     Status.FAILED: frozenset(),

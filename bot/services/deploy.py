@@ -260,6 +260,18 @@ class DeployHandler:
         head = {"sha": newest.sha, "title": newest.title} if newest else None
         await run.shown(branch_ahead=ahead, newest=head)
 
+    async def begun(self, run: Run) -> bool:
+        """See `Handler.begun`: only the host's command counts, because a build alone changes nothing that serves."""
+        return await self._rollout.begun(run)
+
+    async def dropped(self, run: Run, why: str) -> str:
+        """See `Handler.dropped`."""
+        await self._release.ended(run, "error", why)
+        saved = run.operation.checkpoint
+        asked_for = saved.get("run_id") is not None or saved.get("dispatch_sent_at") is not None
+        building = asked_for and saved.get("image_digest") is None
+        return "Nothing was rolled out" + ("; its build on GitHub was not stopped." if building else ".")
+
     async def resume(self, run: Run) -> Json | None:
         """See `Handler.resume`: every step reads the checkpoint first, so going on is running again."""
         return await self.run(run)

@@ -97,10 +97,16 @@ class Release:
         """Bring the version before back, and say what has come of it."""
         short = back["commit"][:7]
         await run.step(SWITCH_BACK, "running", short)
-        if not await self._rollout.put_back(run, back["image"], back["commit"]):
+        try:
+            serves_again = await self._rollout.put_back(run, back["image"], back["commit"])
+        except Interrupted as error:
+            unknown = f"{back['why']} Whether {short} serves again is not certain. {error}"
+            raise Interrupted(unknown) from error
+        if not serves_again:
             await run.step(SWITCH_BACK, "failed", short)
+            still = str(run.operation.plan["commit"])[:7]
             return Failed(
-                f"{back['why']} Switching back to {short} FAILED too: look at the host now.",
+                f"{back['why']} Switching back to {short} FAILED too, {still} still serves: look at the host now.",
                 log_tail=back["log_tail"],
             )
         await run.step(SWITCH_BACK, "ok", short)

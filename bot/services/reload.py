@@ -233,6 +233,14 @@ class ReloadHandler:
         await asyncio.Event().wait()  # the house is closed now, and with it this run
         raise AssertionError("unreachable")
 
+    async def begun(self, run: Run) -> bool:
+        """See `Handler.begun`: whether the house may have been closed for it."""
+        return run.operation.checkpoint.get("reload") is not None
+
+    async def dropped(self, run: Run, why: str) -> str:
+        """See `Handler.dropped`."""
+        return "Nothing was reloaded."
+
     async def resume(self, run: Run) -> Json | None:
         """See `Handler.resume`: whether the bot has come back with the approved file."""
         if run.operation.checkpoint.get("reload") is None:  # it never came to ask for it

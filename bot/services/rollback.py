@@ -177,6 +177,15 @@ class RollbackHandler:
         await self._release.ended(run, "success", "rolled back, checked")
         return {**result, "reused_image": True, "build_run": ""}
 
+    async def begun(self, run: Run) -> bool:
+        """See `Handler.begun`."""
+        return await self._rollout.begun(run)
+
+    async def dropped(self, run: Run, why: str) -> str:
+        """See `Handler.dropped`."""
+        await self._release.ended(run, "error", why)
+        return "Nothing was rolled out."
+
     async def resume(self, run: Run) -> Json | None:
         """See `Handler.resume`: every step reads the checkpoint first, so going on is running again."""
         return await self.run(run)

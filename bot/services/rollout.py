@@ -18,6 +18,7 @@ from bot.clients.aws import AwsClient, Document, Invocation
 from bot.errors import Unavailable, Unknown
 from bot.ops.handler import Cancelled, Failed, Interrupted, Run
 from bot.ops.model import StepState
+from bot.services.aftermath import Exchange, came_back, outcome, read_ending
 from bot.services.patience import CancelAsked, Unstoppable, heed, look_for, pause, persist
 from bot.services.restore import was_restored
 from bot.services.running import Versions
@@ -27,16 +28,11 @@ from bot.settings import AwsSettings, Settings
 VERIFY = "Verify"
 BACK = "back"
 """The name of the order that brings the version before back."""
-LOG_TAIL_LINES = 25
-EXIT_FAILED = 1
-"""The script's exit code for: it failed, and the version before serves (infra/host/deploy)."""
-EXIT_UNKNOWN = 2
 STATUS_TIMEOUT_S = 60
 SEEN_WITHIN_S = 120.0
 """So long the check of what serves is tried before a human must look."""
 SEEN_PAUSE_S = 2.0
 VERIFY_TRIES = 5
-TIME_LIMITS = ("TimedOut", "ExecutionTimedOut", "DeliveryTimedOut")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +77,18 @@ class Rollout:
             return await self._stop(run, order)
         return await self._judge(run, order, last)
 
+    async def begun(self, run: Run) -> bool:
+        """Whether the host may have got a command of this operation; one of a copied row is looked for there."""
+        saved = run.operation.checkpoint
+        if any(saved.get(name) is not None for name in ("command_sent_at", "command_id", "switch_back")):
+            return True
+        plan = run.operation.plan
+        order = _Order(str(plan.get("image") or ""), str(plan["commit"]))
+        return was_restored(run.operation) and await self._sent_before(run, order) is not None
+
     async def put_back(self, run: Run, image: str, commit: str) -> bool:
-        """Roll the earlier version out again, whatever is asked meanwhile; whether the host says that it serves.
+        """Roll the earlier version out again, whatever is asked meanwhile. True: the host says that it serves.
+        False: the version that was to go still does.
 
         Raises:
             Interrupted: what the host did cannot be told.
@@ -91,9 +97,11 @@ class Rollout:
             last = await self._carried_out(Unstoppable(run), _Order(image, commit, BACK))
         except Failed:
             return False
-        if last.status not in ("Success", "Failed"):
-            raise Interrupted(f"The command that switches back to {commit[:7]} ended as {last.status}.")
-        return last.status == "Success"
+        if last.status == "Success":
+            return True
+        ending = read_ending(last, read_transcript(last.output), asked=False)
+        going = run.operation.plan["commit"]
+        return came_back(ending, Exchange(image, commit, before=str(going)), await self.serving(run))
 
     async def _carried_out(self, run: Run, order: _Order) -> Invocation:
         command_id = run.operation.checkpoint.get(f"{order.name}_id")
@@ -213,26 +221,29 @@ class Rollout:
             await pause(run, self._limits.poll_s)
 
     async def _judge(self, run: Run, order: _Order, last: Invocation) -> Mapping[str, Any]:
-        transcript = read_transcript(last.output)
-        tail = "\n".join((*transcript.log, *last.errors.rstrip().splitlines())[-LOG_TAIL_LINES:])
-        if last.status == "Success" and transcript.result is not None:
-            return transcript.result
+        """What the end of the command means; where that is not certain, the host is asked what serves.
+
+        Raises:
+            Cancelled, Failed: what serves instead is in the sentence. Interrupted: it cannot be told.
+        """
+        transcript, asked = read_transcript(last.output), run.cancel_requested.is_set()
         if last.status == "Success":
-            return await self._asked_instead(run, order)
-        if last.status == "Failed" and last.exit_code != EXIT_UNKNOWN:
-            why = transcript.failed or f"the host's script ended with exit code {last.exit_code}"
-            raise Failed(await self._with_serving(run, f"The rollout failed: {why}."), log_tail=tail)
-        if last.status in TIME_LIMITS:
-            return await self._after_stop(
-                run, order, f"SSM stopped the rollout after its time limit ({last.status}).", tail
-            )
-        if last.status == "Cancelled" and run.cancel_requested.is_set():  # by us, before a restart
-            return await self._after_cancel(run, order)
-        if last.status == "Cancelled":
-            return await self._after_stop(run, order, "Somebody cancelled the rollout in AWS.", tail)
-        raise Interrupted(
-            f"The rollout ended as {last.status}, exit code {last.exit_code}; what serves is not certain."
-        )
+            return transcript.result if transcript.result is not None else await self._asked_instead(run, order)
+        ending = read_ending(last, transcript, asked=asked)
+        serving = await self.serving(run)
+        error = outcome(ending, await self._exchange(run, order), serving)
+        if error is not None:
+            raise error
+        late = "The cancel came too late: the new version serves." if asked else "The new version serves already."
+        await run.note(f"{ending.what} {late} It is checked as always.")
+        return serving or {}
+
+    async def _exchange(self, run: Run, order: _Order) -> Exchange:
+        """What the rollout was to replace: a queued one replaces what came to serve after it was asked for."""
+        operation = run.operation
+        before = await self._versions.put_there_since(operation) or operation.plan.get("replaces") or {}
+        commit, image = (str(before.get(name) or "") for name in ("commit", "image"))
+        return Exchange(order.image, order.commit, before=commit, image_before=image, operation=str(operation.id))
 
     async def _asked_instead(self, run: Run, order: _Order) -> Mapping[str, Any]:
         """The script succeeded, and its last line lies beyond what SSM keeps of an output: the host is asked."""
@@ -240,28 +251,6 @@ class Rollout:
         if serving is None or serving.get("image") != order.image:
             raise Interrupted("The host says it succeeded, but did not say what runs now. Look at /status.")
         return serving
-
-    async def _after_stop(self, run: Run, order: _Order, what: str, tail: str) -> Mapping[str, Any]:
-        """What a rollout that was stopped from outside has come to; after the switch the check goes on."""
-        serving = await self.serving(run)
-        if serving is None:
-            raise Interrupted(f"{what} What serves now cannot be seen.")
-        if serving.get("image") == order.image:
-            await run.note(f"{what} The new version serves already; it is checked as always.")
-            return serving
-        raise Failed(await self._with_serving(run, what), log_tail=tail)
-
-    async def _with_serving(self, run: Run, sentence: str) -> str:
-        if not self._versions.url(run.operation.environment, run.operation.service):
-            return sentence
-        health = await self._versions.health(run.operation.environment, run.operation.service)
-        if health is None:
-            return f"{sentence} The service does not answer now."
-        return (
-            f"{sentence} NOT LIVE: {health.commit[:7]} serves."
-            if health.commit != run.operation.plan["commit"]
-            else sentence
-        )
 
     # ---- stopping --------------------------------------------------------------------------------------------
 
@@ -281,22 +270,7 @@ class Rollout:
         last = await self._stopped(run, str(command_id))
         if last.status == "Success":
             await run.note("The cancel came too late: the host had finished.")
-            return await self._judge(run, order, last)
-        if last.status == "Failed" and last.exit_code == EXIT_FAILED:
-            return await self._judge(run, order, last)
-        return await self._after_cancel(run, order)
-
-    async def _after_cancel(self, run: Run, order: _Order) -> Mapping[str, Any]:
-        """What serves now that our command was stopped as somebody asked; raises as `_stop` does."""
-        serving = await self.serving(run)
-        if serving is None:
-            raise Interrupted("The host's command was cancelled, but what serves now cannot be seen.")
-        if serving.get("image") == order.image:
-            await run.note("The cancel came too late: the new version serves.")
-            return serving
-        still = str(serving.get("commit") or "")[:7]
-        serves = f"{still} still serves." if still else "Nothing serves, as before."
-        raise Cancelled(f"SSM confirms that the command was stopped. {serves}")
+        return await self._judge(run, order, last)
 
     async def _stopped(self, run: Run, command_id: str) -> Invocation:
         instance_id, asked = _instance(run), False
@@ -366,6 +340,7 @@ class Rollout:
             seen = str(serving.get("image") or "nothing")[-12:]
             raise Failed(f"The image on the host is {seen}, not the approved one.")
         if not self._versions.url(operation.environment, operation.service):
+            await self._well_by_the_host(run, serving, commit)
             await run.step(VERIFY, "ok", "image (no address to ask)")
             return {"status": "not asked", "commit": commit, "built_from": ""}
         for _ in range(VERIFY_TRIES):
@@ -377,6 +352,15 @@ class Rollout:
         await run.step(VERIFY, "failed", "/health")
         answers = f"with {health.commit[:7]} ({health.status})" if health else "not at all"
         raise Failed(f"/health answers {answers} instead of {commit[:7]}.")
+
+    async def _well_by_the_host(self, run: Run, serving: Mapping[str, Any], commit: str) -> None:
+        for _ in range(VERIFY_TRIES):
+            if serving.get("healthy") is not False:
+                return
+            await asyncio.sleep(0.5)
+            serving = await self._seen(run)
+        await run.step(VERIFY, "failed", "not healthy")
+        raise Failed(f"The host says that {commit[:7]} is not healthy.")
 
 
 def _instance(run: Run) -> str:

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from bot.clients.http import HttpClient
 from bot.errors import Unavailable
-from bot.ops.model import Operation
+from bot.ops.model import Json, Operation
 from bot.settings import Settings
 
 HEALTH_TIMEOUT_S = 2.0
@@ -68,6 +68,13 @@ class Versions:
         except Unavailable:
             return None
         return Health(str(value.get("status", "")), str(value.get("commit", "")), str(value.get("built_from", "")))
+
+    async def put_there_since(self, operation: Operation) -> Json | None:
+        """The result of the newest operation that put a version there after this one was asked for; None: none did."""
+        last = await self._history.last_deployed(operation.environment, operation.service)
+        if last is None or last.id == operation.id or last.ended_at is None or last.ended_at <= operation.created_at:
+            return None
+        return last.result
 
     async def running(self, environment: str, service: str) -> Running:
         """What runs there now, as well as it can be known."""

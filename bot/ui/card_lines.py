@@ -328,7 +328,8 @@ def _failure(operation: Operation) -> Iterator[str]:
     if operation.kind not in WAYS:
         yield "**NOT IN FORCE.**"
     elif not any(step.name in SWITCHING for step in operation.steps):
-        yield "**NOT LIVE.**" + (f" {before} still serves." if before else "")
+        told = "NOT LIVE" in operation.reason  # by the host, and it may be something else than before
+        yield "**NOT LIVE.**" + (f" {before} still serves." if before and not told else "")
     elif "NOT LIVE" not in operation.reason:
         yield "**NOT LIVE.**" + (f" {before} served before." if before else "")
     yield f"why: {escape(operation.reason, 600)}"

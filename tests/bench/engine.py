@@ -61,6 +61,12 @@ class Idle:
         await run.step("Verify", "ok")
         return {"commit": "4f1c2a9"}
 
+    async def begun(self, _run: Run) -> bool:
+        return True
+
+    async def dropped(self, _run: Run, _why: str) -> str:
+        return ""
+
     async def resume(self, _run: Run) -> Json | None:
         return None
 

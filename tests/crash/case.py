@@ -164,8 +164,7 @@ class _Case:
         cards = await self.one_true_card(str(row["status"]))
         await self.every_line(since)
         ending = self.ending(row)
-        wanted = self.instant.ending_with(github=self.outage is not Outage.GITHUB)
-        assert ending is wanted, f"{ending} ({row['status']}: {row['reason']})"
+        assert ending is self.instant.ending, f"{ending} ({row['status']}: {row['reason']})"
         assert len(runs) <= self.flow.runs
         assert len(rollouts) <= self.flow.rollouts
         if ending is Ending.INTERRUPTED:

@@ -65,12 +65,6 @@ class Instant:
     trigger: Commit | Request
     ending: Ending = Ending.FINISHED
     then: Request | None = None
-    without_github: Ending | None = None
-    """Another ending when GitHub resets the connections of the bot that comes back, and so the dispatch itself."""
-
-    def ending_with(self, *, github: bool) -> Ending:
-        """What is left, with GitHub there or away when the bot comes back."""
-        return self.ending if github or self.without_github is None else self.without_github
 
     @property
     def name(self) -> str:
@@ -121,10 +115,8 @@ INSTANTS: tuple[Instant, ...] = (
     # A deploy to dev that builds, in the order in which things happen.
     *both("deploy", "Discord hears the first answer", CALLBACK, NOT_BEGUN, NOT_BEGUN),
     *both("deploy", "the operation is written", event("operation.requested"), NOT_BEGUN),
-    Instant("deploy", "it starts and takes its lock", "before", event("operation.running")),
-    Instant("deploy", "it starts and takes its lock", "after", event("operation.running"), without_github=LOST),
-    Instant("deploy", "the dispatch is announced", "before", saved("dispatch_sent_at"), without_github=LOST),
-    Instant("deploy", "the dispatch is announced", "after", saved("dispatch_sent_at"), LOST),
+    *both("deploy", "it starts and takes its lock", event("operation.running")),
+    *both("deploy", "the dispatch is announced", saved("dispatch_sent_at"), after=LOST),
     *both("deploy", "GitHub takes the dispatch", DISPATCH, LOST),
     Instant("deploy", "GitHub takes the dispatch", "after", DISPATCH, then=RUNS),
     *both("deploy", "the run's id is saved", saved("run_id")),

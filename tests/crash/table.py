@@ -47,9 +47,7 @@ def kept() -> Results:
         found = json.loads(KEPT.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    endings = {
-        key((instant, outage)): instant.ending_with(github=outage is not Outage.GITHUB) for instant, outage in cases()
-    }
+    endings = {key((instant, outage)): instant.ending for instant, outage in cases()}
     results = {name: Result(**{**row, "ending": Ending(row["ending"])}) for name, row in found.items()}
     return {name: result for name, result in results.items() if endings.get(name) is result.ending}
 
@@ -107,8 +105,7 @@ def lines() -> dict[tuple[str, str], list[Instant]]:
 
 def words(instant: Instant) -> str:
     """The endings of an instant, as the table has them."""
-    said, apart = WORDS[instant.ending], instant.without_github
-    return said if apart is None else f"{said}; with GitHub away {WORDS[apart]}"
+    return WORDS[instant.ending]
 
 
 def rows(results: Results) -> list[tuple[str, ...]]:

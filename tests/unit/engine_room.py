@@ -85,6 +85,12 @@ class Deploy:
         await run.checkpoint(run_id=100 + run.operation.id)
         return await self._finish(run)
 
+    async def begun(self, run: Run) -> bool:
+        return "run_id" in run.operation.checkpoint
+
+    async def dropped(self, run: Run, why: str) -> str:
+        return "Nothing was dispatched."
+
     async def resume(self, run: Run) -> Json | None:
         self.resumed.append(run.operation.id)
         if "run_id" not in run.operation.checkpoint:

@@ -141,6 +141,8 @@ class Deploy:
         return ""
 
     async def run(self, run: Run) -> Json:
+        if run.cancel_requested.is_set():
+            raise Cancelled("It was cancelled before anything was sent.")
         await run.step("Rollout", "running")
         await run.checkpoint(intent=f"mark-{run.operation.id}")
         await self._instant()
@@ -151,9 +153,15 @@ class Deploy:
         await run.checkpoint(sent=True)
         return await self._followed(run)
 
+    async def begun(self, run: Run) -> bool:
+        return "intent" in run.operation.checkpoint
+
+    async def dropped(self, run: Run, why: str) -> str:
+        return "Nothing was sent."
+
     async def resume(self, run: Run) -> Json | None:
-        if "intent" not in run.operation.checkpoint:
-            return None
+        if not await self.begun(run):
+            return await self.run(run)
         if not self._outside.sent_for(run.operation.id):
             return None
         await run.checkpoint(sent=True)

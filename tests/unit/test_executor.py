@@ -14,7 +14,7 @@ from bot.ops.handler import Cancelled, Failed, Interrupted, Run
 from bot.ops.model import Json, Operation, Request, Status, Verdict
 from bot.ops.store import Store
 from bot.policy import Action, PolicyRow, seeded_rows
-from tests.unit.engine_room import DEV, DEV2, SRE, Deploy, Limits, Room, open_room
+from tests.unit.engine_room import DEV, DEV2, SRE, Crew, Deploy, Limits, Room, open_room
 
 
 async def dispatched(room: Room, operation: Operation) -> Operation:
@@ -323,6 +323,123 @@ async def test_closing_an_interrupted_one_needs_a_reason_and_frees_the_queue(tmp
         await room.becomes(behind, Status.SUCCEEDED)
         with pytest.raises(Refused, match="not interrupted"):
             await room.engine.resume(asked.id, DEV)
+
+
+class Hesitant(Deploy):
+    """Becomes interrupted before it has sent anything, once; looked at again, it begins from the beginning."""
+
+    hesitated = False
+
+    async def run(self, run: Run) -> Json:
+        if not self.hesitated:
+            self.hesitated = True
+            raise Interrupted("GitHub has not answered. Nothing was sent.")
+        return await super().run(run)
+
+    async def resume(self, run: Run) -> Json | None:
+        self.resumed.append(run.operation.id)
+        return await (self._finish(run) if await self.begun(run) else self.run(run))
+
+
+async def hesitating(room: Room) -> Operation:
+    """An approved deploy to prod that is interrupted before it has begun."""
+    room.registry.add(room.deploy)
+    await room.start()
+    asked = await room.ask(environment="prod")
+    await room.approve(asked)
+    return await room.becomes(asked, Status.INTERRUPTED)
+
+
+@pytest.mark.parametrize("changed", ["the plan", "the policy", "a voter's role", "a voter's place in the guild"])
+async def test_what_has_not_begun_goes_on_only_if_the_decision_still_holds(tmp_path: Path, changed: str) -> None:
+    crew = Crew.of(DEV, SRE)
+    async with open_room(tmp_path, roster=crew) as room:
+        room.deploy = Hesitant()
+        asked = await hesitating(room)
+        match changed:
+            case "the plan":
+                room.deploy.stale = says = "The commit has left main."
+            case "the policy":
+                stricter, says = PolicyRow(Action.DEPLOY, "prod", ("sre",), ("sre",), 1), "policy that applies to it"
+                await room.executors.pop().close()
+                rows = (stricter, *seeded_rows())
+                room.engine = Engine(store=room.store, registry=room.registry, policy=rows, roster=crew)
+                await room.start()
+            case "a voter's role":
+                crew.roles["sre"], says = frozenset(), "sre approved it and no longer holds the role"
+            case _:
+                crew.roles["sre"], says = None, "sre approved it and has left the server"
+        await room.engine.resume(asked.id, SRE)
+        ended = await room.becomes(asked, Status.STALE)
+        assert says in ended.reason
+        assert ended.reason.endswith("Nothing was dispatched.")
+        assert ended.ended_at is not None
+        assert (room.deploy.dispatched, room.deploy.resumed) == ([], [])
+        assert await room.engine.locks() == []
+        assert (await room.names(asked))[-2:] == ["operation.running", "operation.stale"]
+
+
+async def test_what_has_not_begun_and_still_holds_goes_on_after_a_look_at_it(tmp_path: Path) -> None:
+    async with open_room(tmp_path, roster=Crew.of(DEV, SRE)) as room:
+        room.deploy = Hesitant()
+        asked = await hesitating(room)
+        room.deploy.gate.set()
+        await room.engine.resume(asked.id, DEV)
+        await room.becomes(asked, Status.SUCCEEDED)
+        assert room.deploy.rechecked == [asked.id, asked.id]
+        assert room.deploy.dispatched == [asked.id]
+
+
+async def test_what_is_outside_already_is_looked_at_whatever_has_changed(tmp_path: Path) -> None:
+    crew = Crew.of(DEV, SRE)
+    async with open_room(tmp_path, roster=crew) as room:
+        room.deploy.error = Interrupted("The host has not answered.")
+        room.deploy.gate.set()
+        asked = await hesitating(room)
+        room.deploy.error, room.deploy.stale = None, "The commit has left main."
+        crew.roles["sre"] = None
+        await room.engine.resume(asked.id, DEV)
+        await room.becomes(asked, Status.SUCCEEDED)
+        assert room.deploy.rechecked == [asked.id]
+
+
+async def test_after_a_crash_too_what_has_not_begun_must_still_hold(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        executor = await room.start()
+        running = await dispatched(room, await room.ask())
+        await executor.close()
+        await room.database.write(
+            lambda c: c.execute(operations.update().where(operations.c.id == running.id).values(checkpoint={})).close()
+        )
+        room.deploy.stale = "The commit has left main."
+        await room.start()
+        ended = await room.becomes(running, Status.STALE)
+        assert ended.reason == "The commit has left main. Nothing was dispatched."
+        assert [step.state for step in ended.steps] == ["skipped"]
+        assert room.deploy.resumed == []
+
+
+async def test_a_check_that_cannot_be_made_holds_what_was_taken_over_back_and_a_cancel_still_ends_it(
+    tmp_path: Path,
+) -> None:
+    async with open_room(tmp_path) as room:
+        room.deploy = Hesitant()
+        asked = await hesitating(room)
+        room.deploy.recheck_error = Unavailable("github", "GitHub cannot be reached.")
+        await room.engine.resume(asked.id, DEV)
+        await room.until(lambda: _waits_for(room, asked, "a check before it goes on: GitHub cannot be reached."))
+        for error in (ZeroDivisionError(), Unavailable("github", "GitHub cannot be reached.")):
+            room.deploy.recheck_error = error
+            room.deploy.rechecked.clear()
+            room.clock.advance(seconds=6)
+            await room.until(lambda: _rechecked(room, asked))
+        assert (await room.engine.operation(asked.id)).status is Status.RUNNING
+        assert [lock.resource for lock in await room.engine.locks()] == ["prod/app"]
+        assert room.deploy.dispatched == []
+        await room.engine.cancel(asked.id, DEV)
+        room.clock.advance(seconds=6)
+        ended = await room.becomes(asked, Status.CANCELLED)
+        assert ended.waiting_for == ""
 
 
 async def test_a_row_that_another_process_wrote_is_started_too(tmp_path: Path) -> None:

@@ -50,6 +50,12 @@ class Append:
         await asyncio.sleep(0.005)
         return {"by": self._name}
 
+    async def begun(self, run: Run) -> bool:
+        return "intent" in run.operation.checkpoint
+
+    async def dropped(self, run: Run, why: str) -> str:
+        return "Nothing was written."
+
     async def resume(self, run: Run) -> Json | None:
         lines = self._outside.read_text().splitlines() if self._outside.exists() else []
         sent = any(line.startswith(f"{run.operation.id} ") for line in lines)

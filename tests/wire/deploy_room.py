@@ -110,7 +110,7 @@ class Command:
     comment: str
     parameters: dict[str, str]
     status: str = "InProgress"
-    code: int = -1
+    code: int | None = -1
     output: str = ""
 
 
@@ -185,7 +185,10 @@ class Aws:
     commands: list[Command] = field(default_factory=list)
     serving: dict[str, Any] = field(default_factory=lambda: {"image": OLD_IMAGE, "commit": OLD})
     carry_out: Callable[["Aws", Command], None] | None = None
+    at_cancel: Callable[["Aws", Command], None] | None = None
     heard: bool = True
+    seen: bool = True
+    """Whether the status script can tell what serves."""
 
     @property
     def rollouts(self) -> list[Command]:
@@ -229,6 +232,8 @@ class Aws:
                 command = self._command(body["CommandId"])
                 if command.status == "InProgress":
                     command.status, command.code = "Cancelled", 3
+                    if self.at_cancel is not None:
+                        self.at_cancel(self, command)
                 return {}
             case "GetCommandInvocation":
                 command = self._command(body["CommandId"])
@@ -249,7 +254,10 @@ class Aws:
         command = Command(number, body["DocumentName"], body["Comment"], parameters)
         self.commands.append(command)
         if command.document == "quarterdeck-status":
-            self.succeed(command, {**self.serving, "healthy": True})
+            if self.seen:
+                self.succeed(command, {"healthy": True, **self.serving})
+            else:
+                self.fail(command, 1, "::failed status this host's settings cannot be read\n")
         elif self.carry_out is not None:
             self.carry_out(self, command)
         else:

@@ -404,10 +404,10 @@ async def test_a_way_back_that_fails_is_said_loudly(place: Place) -> None:
         if command.parameters["Image"] == NEW_IMAGE:
             aws.roll_out(command)
         else:
-            aws.fail(command, 2, "::failed switch look at this host\n")
+            aws.fail(command, 1, "::failed health it died\n")
 
     place.aws.carry_out = only_forward
-    with pytest.raises(Failed, match="FAILED too"):
+    with pytest.raises(Failed, match=f"FAILED too, {NEW[:7]} still serves"):
         await place.deploy.run(place.row())
 
 

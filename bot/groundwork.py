@@ -19,6 +19,7 @@ from bot.metrics import Metrics
 from bot.ops.engine import Engine
 from bot.ops.executor import InProcessExecutor
 from bot.ops.handler import Registry
+from bot.ops.lookout import Lookout
 from bot.ops.seed import load_seed
 from bot.ops.store import Store
 from bot.people import People
@@ -61,6 +62,7 @@ class Core:
     clients: Clients
     store: Store
     engine: Engine
+    lookout: Lookout
     registry: Registry
     executor: InProcessExecutor
     catalog: Catalog
@@ -98,12 +100,13 @@ async def open_core(
     registry, people = Registry(), _people(settings)
     roster = DiscordRoster(clients.discord, people)
     engine = Engine(store=store, registry=registry, policy=settings.policy_rows, roster=roster, metrics=metrics)
-    catalog, status, rollbacks, history = _open_services(settings, clients, engine, registry, outside)
+    lookout = Lookout(store, settings.policy_rows)
+    catalog, status, rollbacks, history = _open_services(settings, clients, engine, lookout, registry, outside)
     executor = InProcessExecutor(engine, registry, store, settings.limits, metrics=metrics)
     return Core(
         settings=settings, redactor=redactor, metrics=metrics, database=database, clients=clients, store=store,
         engine=engine, registry=registry, executor=executor, catalog=catalog, status=status, rollbacks=rollbacks,
-        history=history,
+        lookout=lookout, history=history,
         people=people, roster=roster, outside=outside,
     )  # fmt: skip
 
@@ -153,7 +156,7 @@ async def _open_clients(settings: Settings, outside: Outside, stack: AsyncExitSt
 
 
 def _open_services(
-    settings: Settings, clients: Clients, engine: Engine, registry: Registry, outside: Outside
+    settings: Settings, clients: Clients, engine: Engine, lookout: Lookout, registry: Registry, outside: Outside
 ) -> tuple[Catalog, StatusService, RollbackHandler, History]:
     catalog = Catalog(settings, clients.github)
     versions = Versions(settings, clients.http, engine)
@@ -174,7 +177,7 @@ def _open_services(
         settings, catalog=catalog, core=engine, versions=versions, github=clients.github, aws=clients.aws,
         outside=outside,
     )  # fmt: skip
-    history = History(catalog=catalog, past=engine, versions=versions, github=clients.github)
+    history = History(catalog=catalog, past=lookout, versions=versions, github=clients.github)
     return catalog, status, rollbacks, history
 
 

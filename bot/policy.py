@@ -250,11 +250,74 @@ def _ask(roles: tuple[str, ...]) -> str:
     return f"Ask somebody with the role {who(roles)} to do it, or an owner to give you that role."
 
 
-def places(action: Action, environments: Iterable[str]) -> tuple[str, ...]:
-    """Where that action can be asked for: in `control`, in each environment, or in none in particular (`*`)."""
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Where somebody may look. `elsewhere` is the answer for all that no row names, also for what belongs to no
+    environment; `but` are the environments in which the answer is the other one.
+    """
+
+    elsewhere: bool = True
+    but: frozenset[str] = frozenset()
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is hidden."""
+        return self.elsewhere and not self.but
+
+    @property
+    def rest(self) -> "Sight":
+        """Everything that this one hides, and nothing else."""
+        return Sight(not self.elsewhere, self.but)
+
+    def covers(self, environment: str) -> bool:
+        """Whether that environment may be looked at."""
+        return self.elsewhere is not (environment in self.but)
+
+
+EVERYWHERE = Sight()
+
+
+def sight(rows: Iterable[PolicyRow], actor: Actor, action: Action) -> Sight:
+    """Where the actor may look, for one of the actions that only look: every environment is decided for itself."""
+    table = tuple(rows)
+    elsewhere = authorise(table, actor, action, ANYBODY).allowed
+    named = _named_by(table, action)
+    others = frozenset(place for place in named if authorise(table, actor, action, place).allowed is not elsewhere)
+    return Sight(elsewhere, others)
+
+
+def admission(rows: Iterable[PolicyRow], actor: Actor, action: Action, environment: str) -> Decision:
+    """Whether a door lets somebody begin: as `authorise`, but `*` asks for any place at all where it is granted.
+
+    What such a wish for `*` then shows must be held against `sight`.
+    """
+    table = tuple(rows)
+    decision = authorise(table, actor, action, environment)
+    if decision.allowed or environment != ANYBODY:
+        return decision
+    others = [authorise(table, actor, action, place) for place in _named_by(table, action)]
+    granted = next((other for other in others if other.allowed), None)
+    if granted is not None:
+        return granted
+    # A rule that there is tells people more than that there is none.
+    return decision if decision.row is not None or not others else others[0]
+
+
+def _named_by(rows: Iterable[PolicyRow], action: Action) -> tuple[str, ...]:
+    """The environments for which there is a row of that action's own."""
+    return tuple(dict.fromkeys(row.environment for row in rows if row.action == action and row.environment != ANYBODY))
+
+
+def places(action: Action, environments: Iterable[str], rows: Iterable[PolicyRow] = ()) -> tuple[str, ...]:
+    """Where that action can be asked for: in `control`, in each environment, or in none in particular (`*`).
+
+    Looking is asked for everywhere at once, unless a row tells the environments apart.
+    """
     if action is Action.RELOAD:
         return (CONTROL,)
-    return tuple(environments) if action in RUNS else (ANYBODY,)
+    if action in RUNS:
+        return tuple(environments)
+    return (*environments, CONTROL) if _named_by(rows, action) else (ANYBODY,)
 
 
 def rights(
@@ -265,7 +328,7 @@ def rights(
     """
     table, everywhere = tuple(rows), tuple(environments)
     for action in sorted(CONFIGURABLE):
-        for place in places(action, everywhere):
+        for place in places(action, everywhere, table):
             yield action, place, authorise(table, actor, action, place)
             row = row_of(table, action, place)
             if action in RUNS and row is not None and (row.quorum > 0 or row.approvers):

@@ -1,8 +1,9 @@
 """Keeps a house open: until a signal ends it, and anew with another configuration. What is in it is not known here.
 
 The lock of the database is taken once and held over all houses of the process, so that a standby never slips in between
-two of them. A new configuration closes the house and opens it again in the same process: everything that runs is
-re-attached from its rows, as after a restart. One that cannot be used is refused whole, and the old one comes back.
+two of them. A command on the host that has it is waited for: it lets go when its own operation has ended. A new
+configuration closes the house and opens it again in the same process: everything that runs is re-attached from its
+rows, as after a restart. One that cannot be used is refused whole, and the old one comes back.
 """
 
 import asyncio
@@ -11,10 +12,10 @@ import logging
 import os
 import signal
 import threading
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
-from bot.db.opening import FileLock, InUse
+from bot.db.opening import FileLock, Holder, InUse, Role
 from bot.errors import Misconfigured, QuarterdeckError, Unavailable
 from bot.logs import Redactor, configure
 from bot.ops.model import Json
@@ -23,7 +24,9 @@ from bot.settings import secret_values
 from bot.wiring import House, open_house
 
 STANDBY_LOOK_S = 0.5
-"""How often a standby looks whether the bot before it is gone."""
+"""How often a process that waits for the lock looks whether it is free."""
+LOOKED_AT_S = 2.0
+"""So long a lock that nobody holds, and that cannot be taken all the same, is tried again: others look at it."""
 END_WITHIN_S = 8.0
 """So long the house may take to close after SIGTERM; then the process ends as it is: all truth is in the rows."""
 HOST = "host"
@@ -36,7 +39,7 @@ async def serve(path: Path, *, standby: bool = False) -> None:
     """Run the bot with that configuration until it is asked to stop.
 
     With `standby` it waits for as long as another bot has the database, and takes over when that one ends, however it
-    ends.
+    ends. A command on the host that carries its own operation out is always waited for.
 
     Raises:
         Misconfigured, Unavailable: it cannot start, or not go on; the sentence says why.
@@ -45,11 +48,12 @@ async def serve(path: Path, *, standby: bool = False) -> None:
     configure(configuration.loaded.settings.log_level, _redactor(configuration.loaded))
     signals = _Signals(configuration.heard)
     signals.listen()
-    lock = await _berth(configuration.loaded.settings.database_file, signals, waits=standby)
+    berth = _Berth(configuration.loaded.settings.database_file, signals, standby=standby)
+    lock = await berth.taken()
     if lock is None:
         return
     with lock:
-        if standby:
+        if berth.waited:
             configuration = _read_again(configuration)
             signals.heard, signals.reload = configuration.heard, False
         await _Keeper(configuration, signals, lock).keep()
@@ -68,30 +72,57 @@ def _redactor(loaded: Loaded) -> Redactor:
     return Redactor(secret_values(loaded.settings))
 
 
-async def _berth(database: Path, signals: "_Signals", *, waits: bool) -> FileLock | None:
-    """The database's lock, as soon as it is free; None: asked to stop before it was.
+class _Berth:
+    """The way to the database's lock."""
 
-    Raises:
-        InUse: another bot has it, and this one does not wait.
-        Unavailable: the state directory cannot be used.
-    """
-    said = False
-    while not signals.stopping:
-        try:
-            return FileLock.take(database)
-        except InUse as error:
-            if not waits:
-                raise
-            if not said:
-                _log.warning("standing by: process %s has %s; this one takes over when it ends", error.holder, database)
-            said = True
-        signals.heard.clear()
-        try:
+    def __init__(self, database: Path, signals: "_Signals", *, standby: bool) -> None:
+        self._database = database
+        self._signals = signals
+        self._standby = standby
+        self._told: Holder | None = None
+        self.waited = False
+        """Whether somebody had it first."""
+
+    async def taken(self) -> FileLock | None:
+        """The lock, as soon as it is free; None: asked to stop before it was.
+
+        Raises:
+            InUse: another bot has it, and this one is no standby.
+            Unavailable: the state directory cannot be used.
+        """
+        loop = asyncio.get_running_loop()
+        looked_at_until = loop.time() + LOOKED_AT_S
+        while not self._signals.stopping:
+            try:
+                return FileLock.take(self._database)
+            except InUse as error:
+                if not self._waits_for(error.holder) and (error.holder or loop.time() >= looked_at_until):
+                    raise
+            await self._pause()
+        return None
+
+    def _waits_for(self, holder: Holder | None) -> bool:
+        """Whether this process waits for that one to let go; if so, it says so once."""
+        if not self._standby and (holder is None or holder.role is Role.BOT):
+            return False
+        if holder is None:
+            return True
+        if holder != self._told and holder.role is Role.BOT:
+            _log.warning("standing by: process %s has %s; this one takes over when it ends", holder.pid, self._database)
+        elif holder != self._told:
+            _log.warning(
+                "waiting: a %s carries an operation out on %s; the bot starts when that has ended",
+                holder.named,
+                self._database,
+            )
+        self._told, self.waited = holder, True
+        return True
+
+    async def _pause(self) -> None:
+        self._signals.heard.clear()
+        with suppress(TimeoutError):
             async with asyncio.timeout(STANDBY_LOOK_S):
-                await signals.heard.wait()
-        except TimeoutError:
-            pass
-    return None
+                await self._signals.heard.wait()
 
 
 class _Signals:

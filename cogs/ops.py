@@ -8,6 +8,8 @@ from discord.ext import commands
 
 from bot.errors import Refused
 from bot.ops.model import OPEN, Operation, Status
+from bot.ops.sentences import closed, left_out
+from bot.ops.store import Filter
 from bot.policy import Action
 from bot.ui import choices
 from bot.ui.answers import respond, send
@@ -44,14 +46,15 @@ class Operations(commands.GroupCog, group_name="ops", group_description="Operati
         await interaction.response.defer(ephemeral=True, thinking=True)
         house, actor = house_of(interaction), actor_of(interaction)
         if show == "mine":
-            waiting = await house.engine.waiting_for(actor)
-            mine = await house.engine.operations(requester=actor.name, limit=SHOWN)
-            sections = [("waits for you", waiting[:SHOWN]), ("yours, newest first", mine)]
+            waiting = house.lookout.among(actor, await house.engine.waiting_for(actor))
+            mine = await house.lookout.operations(actor, Filter(requester=actor.name, limit=SHOWN))
+            sections = [("waits for you", waiting), ("yours, newest first", mine)]
         else:
             statuses = tuple(OPEN) if show == "open" else None
-            sections = [(show, await house.engine.operations(statuses=statuses, limit=SHOWN))]
-        lines = [(heading, [await _line(house, operation) for operation in found]) for heading, found in sections]
-        await send(interaction, notice(operations_text(lines, DISPLAY_LIMIT - 200), share=True))
+            sections = [(show, await house.lookout.operations(actor, Filter(statuses=statuses, limit=SHOWN)))]
+        lines = [(heading, [await _line(house, shown) for shown in view.found[:SHOWN]]) for heading, view in sections]
+        hidden = left_out(sum(view.hidden for _, view in sections))
+        await send(interaction, notice(joined([operations_text(lines, DISPLAY_LIMIT - 300), hidden]), share=True))
 
     @app_commands.command(name="show", description="One operation: plan, steps, reason and the end of its log")
     @app_commands.describe(operation="Its number")
@@ -60,7 +63,7 @@ class Operations(commands.GroupCog, group_name="ops", group_description="Operati
     async def show(self, interaction: discord.Interaction[Any], operation: str) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         house = house_of(interaction)
-        found = await house.engine.operation(_number(operation))
+        found = await house.lookout.operation(_number(operation), actor_of(interaction))
         half = DISPLAY_LIMIT // 2 - 150
         text = [await card_link(house, found), details_text(found, half)]
         if found.started_at is not None:
@@ -105,10 +108,10 @@ class Operations(commands.GroupCog, group_name="ops", group_description="Operati
         self, interaction: discord.Interaction[Any], operation: str, reason: str, outcome: str = "failed"
     ) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
-        closed = await house_of(interaction).engine.close(
+        ended = await house_of(interaction).engine.close(
             _number(operation), actor_of(interaction), Status(outcome), reason=reason
         )
-        await respond(interaction, f"You closed {closed.short_id} as {closed.status}; its locks are free.")
+        await respond(interaction, closed(ended))
 
 
 async def _line(house: House, operation: Operation) -> str:

@@ -10,7 +10,7 @@ from bot.policy import Action
 from bot.ui import choices
 from bot.ui.answers import send
 from bot.ui.card import notice
-from bot.ui.gate import gate
+from bot.ui.gate import demand, gate
 from bot.ui.house import actor_of, house_of
 from bot.ui.overview import difference_text, overview_text
 from bot.ui.pages import send_history
@@ -52,6 +52,7 @@ class Status(commands.Cog):
     ) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         found = await house_of(interaction).history.difference(service.strip(), environment, against.strip())
+        demand(interaction, Action.STATUS_VIEW, found.other.environment)
         await send(interaction, notice(difference_text(found, DISPLAY_LIMIT - 100), share=True))
 
 

@@ -1,14 +1,16 @@
 """Carrying out what was asked for when no bot lives: one operation and its line, and nothing else of the database.
 
 Whoever holds the lock beside the database file carries operations out. As long as that is a bot, a command only writes
-rows and watches. When the lock is free, it takes it for as long as its own operation needs somebody, and gives it back.
+rows and watches. Another command carries out its own line alone: ours is taken over once that one has ended. When the
+lock is free, it is taken for as long as the own operation needs somebody, and given back.
 """
 
 import time
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from bot.db.opening import FileLock, InUse
+from bot.db.opening import FileLock, Holder, InUse, Role, holder_of
 from bot.groundwork import Core, card_channels
 from bot.ops.executor import InProcessExecutor
 from bot.ops.lineup import Standing
@@ -58,6 +60,8 @@ class Carrier:
         self._executor: InProcessExecutor | None = None
         self._free_since: float | None = None
         self._was_held = False
+        self.behind: Holder | None = None
+        """The other command that had the lock at the last look; None: nobody had it, or a bot."""
 
     @property
     def ourselves(self) -> bool:
@@ -100,17 +104,19 @@ class Carrier:
             self._lock = None
 
     def _taken(self) -> FileLock | None:
-        lock = free_lock(self._core)
-        if lock is None:
+        holder, now = holder_of(self._core.settings.database_file), time.monotonic()
+        self.behind = holder if holder is not None and holder.role is Role.CARRIER else None
+        if holder is not None:
             self._was_held, self._free_since = True, None
             return None
-        now = time.monotonic()
         if self._free_since is None:
             self._free_since = now
         if self._was_held and now - self._free_since < self._grace_s:
-            lock.release()
             return None
-        return lock
+        try:
+            return FileLock.take(self._core.settings.database_file, Role.CARRIER)
+        except InUse:  # somebody was faster; the next look says who
+            return None
 
     def _new_executor(self) -> InProcessExecutor:
         core = self._core
@@ -118,24 +124,39 @@ class Carrier:
         return InProcessExecutor(core.engine, core.registry, store, core.settings.limits, metrics=core.metrics)
 
 
-def free_lock(core: Core) -> FileLock | None:
-    """The lock of the database, taken; None while another process holds it.
+@dataclass(frozen=True, slots=True)
+class Carrying:
+    """Who carries operations out now: a bot all of them, another command its own line, or nobody."""
+
+    holder: Holder | None
+
+    @property
+    def by_bot(self) -> bool:
+        """Whether a bot lives, which carries out whatever is written."""
+        return self.holder is not None and self.holder.role is Role.BOT
+
+    @property
+    def other(self) -> str:
+        """The other command, as it is called in a sentence; empty when there is none."""
+        return f"another {self.holder.named}" if self.holder is not None and not self.by_bot else ""
+
+    @property
+    def sentence(self) -> str:
+        """What that means for an operation that this command leaves as it is; begins small, without a full stop."""
+        if self.by_bot:
+            return "a bot goes on with it"
+        if self.other:
+            return f"{self.other} carries only its own line out; nobody else goes on with it until a bot starts"
+        return "nobody carries it on until a bot starts"
+
+
+def carrying(core: Core) -> Carrying:
+    """Who carries operations out, seen without being taken for one of them.
 
     Raises:
-        Unavailable: the state directory cannot be written.
+        Unavailable: the lock cannot be looked at.
     """
-    try:
-        return FileLock.take(core.settings.database_file)
-    except InUse:
-        return None
-
-
-def bot_lives(core: Core) -> bool:
-    """Whether another process, normally the bot, carries operations out now."""
-    lock = free_lock(core)
-    if lock is not None:
-        lock.release()
-    return lock is None
+    return Carrying(holder_of(core.settings.database_file))
 
 
 def _needs_somebody(operation: Operation, store: Store) -> bool:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from bot.console import verdicts
 from bot.console.asking import agreed
-from bot.console.carrying import bot_lives
+from bot.console.carrying import Carrying, carrying
 from bot.console.exits import Exit
 from bot.console.following import Follower, Watch, introduction, look_again
 from bot.console.listings import list_operations, show_operation
@@ -20,7 +20,7 @@ from bot.console.session import Session
 from bot.ops.engine import NeedsConfirmation
 from bot.ops.model import Event, Operation, Request, Status
 from bot.ops.record import AuditFilter
-from bot.ops.sentences import title
+from bot.ops.sentences import left_out, title
 from bot.policy import Action
 from bot.services.export import to_csv, to_jsonl
 from bot.services.spans import moment_of
@@ -47,15 +47,20 @@ async def status(session: Session, options: argparse.Namespace) -> Exit:
     overview = await core.status.overview(
         session.actor, environment=options.environment or "", service=options.service or ""
     )
-    lives = bot_lives(core)
-    paper.record({**asdict(overview), "bot_lives": lives})
+    now = carrying(core)
+    paper.record({**asdict(overview), "bot_lives": now.by_bot, "lock": asdict(now.holder) if now.holder else None})
     paper.show(overview_text(overview, STATUS_LIMIT))
-    paper.say(
-        "Quarterdeck lives and carries operations out."
-        if lives
-        else "Quarterdeck is NOT RUNNING: what you ask for here is carried out by the command itself."
-    )
+    paper.say(_who_carries(now))
     return Exit.DONE
+
+
+def _who_carries(now: Carrying) -> str:
+    if now.by_bot:
+        return "Quarterdeck lives and carries operations out."
+    itself = "what you ask for here is carried out by the command itself"
+    if not now.other:
+        return f"Quarterdeck is NOT RUNNING: {itself}."
+    return f"Quarterdeck is NOT RUNNING: {now.other} carries its own line out; {itself}, once that has ended."
 
 
 async def deploy(session: Session, options: argparse.Namespace) -> Exit:
@@ -94,15 +99,17 @@ async def _settled(session: Session, options: argparse.Namespace) -> bool:
     False: the wait for that was ended.
     """
     core, paper = session.core, session.paper
-    if bot_lives(core):
+    now = carrying(core)
+    if now.by_bot:
         return True
     left = await core.engine.operations(
         statuses=(Status.RUNNING,), environment=options.environment, service=options.service
     )
     for operation in left:
+        state = f"runs, and {now.other} is at work" if now.other else "was left running, and no bot lives"
         paper.tell(
-            f"{operation.short_id} ({title(operation)}, {operation.target}) was left running, and no bot lives: first "
-            f"it is brought to its end. To have it stopped instead: quarterdeck ops cancel {operation.id}"
+            f"{operation.short_id} ({title(operation)}, {operation.target}) {state}: first it is brought to its end. "
+            f"To have it stopped instead: quarterdeck ops cancel {operation.id}"
         )
         if await Follower(core, paper, operation, timeout_s=options.timeout).watch() is not Watch.OVER:
             paper.complain(f"{operation.short_id} is not over, so nothing was asked for. {look_again(operation)}")
@@ -119,12 +126,16 @@ def _how_to_approve(operation: Operation) -> str:
 
 
 def _handed_over(session: Session, operation: Operation) -> Exit:
-    lives = bot_lives(session.core)
+    now = carrying(session.core)
     session.paper.record(fields_of(operation))
-    if lives and operation.status is not Status.PENDING:
+    if now.by_bot and operation.status is not Status.PENDING:
         session.paper.say(f"{operation.short_id} is handed over to the bot. {look_again(operation)}")
         return Exit.DONE
-    waits = "it waits for approval" if operation.status is Status.PENDING else "no bot lives that would carry it out"
+    waits = "no bot lives that would carry it out"
+    if operation.status is Status.PENDING:
+        waits = "it waits for approval"
+    elif now.other:
+        waits = f"no bot lives, and {now.other} carries only its own line out"
     session.paper.say(f"{operation.short_id} is written down; {waits}. {look_again(operation)}")
     return Exit.NOT_OVER
 
@@ -142,16 +153,19 @@ async def audit(session: Session, options: argparse.Namespace) -> Exit:
     )
     who = session.actor.name
     read = f"{who} read the audit at the command line{_filter_text(options)}."
-    await session.core.engine.record("audit.read", who, read, session.trace())
-    found = await session.core.engine.audit(wanted)
+    place = {"environment": wanted.environment, "service": wanted.service}
+    await session.core.engine.record("audit.read", who, read, {**session.trace(), **place})
+    view = await session.core.lookout.audit(session.actor, wanted)
     match options.format:
         case "csv":
-            session.paper.verbatim(to_csv(found))
+            session.paper.verbatim(to_csv(view.found))
         case "jsonl":
-            session.paper.verbatim(to_jsonl(found))
+            session.paper.verbatim(to_jsonl(view.found))
         case _:
-            for event in reversed(found):
+            for event in reversed(view.found):
                 session.paper.say(_audit_line(event))
+    if view.hidden:
+        session.paper.complain(left_out(view.hidden))
     return Exit.DONE
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 
-from bot.console.carrying import Carrier, bot_lives
+from bot.console.carrying import Carrier, carrying
 from bot.console.exits import Exit
 from bot.console.paper import Paper, fields_of
+from bot.db.opening import Holder
 from bot.errors import Unavailable
 from bot.groundwork import Core
 from bot.ops.model import FINAL, Event, Operation, Status
@@ -43,6 +44,7 @@ class Follower:
         self._timeout_s = timeout_s
         self._seen = 0
         self._waited_for = ""
+        self._behind: Holder | None = None
 
     async def follow(self) -> Exit:
         """Print what happens, carry the operation out if nobody else does, and say how it ended."""
@@ -69,12 +71,21 @@ class Follower:
                     return Watch.OVER
                 if await carrier.look(self._operation):
                     self._paper.tell("No bot lives here: this command carries it out.")
+                self._tell_behind(carrier.behind)
             if end is not None and loop.time() >= end:
                 return Watch.TIMED_OUT
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await stop.wait()
         return Watch.BROKEN_OFF
+
+    def _tell_behind(self, other: Holder | None) -> None:
+        if other is not None and other != self._behind:
+            self._paper.tell(
+                f"No bot lives here, and another {other.named} carries its own line out: when that has ended, this "
+                "command takes over, unless a bot has started by then."
+            )
+        self._behind = other
 
     async def _look(self) -> None:
         self._operation = await self._core.engine.operation(self._operation.id)
@@ -108,7 +119,7 @@ class Follower:
         operation = self._operation
         self._paper.record(fields_of(operation))
         why = "You ended the wait" if watch is Watch.BROKEN_OFF else "The time to wait is over"
-        goes_on = "a bot goes on with it" if bot_lives(self._core) else "nobody carries it on until a bot starts"
+        goes_on = carrying(self._core).sentence
         self._paper.say(f"{why}; {operation.short_id} is {operation.status}, and {goes_on}. {look_again(operation)}")
         return Exit.NOT_OVER
 

@@ -13,7 +13,7 @@ from bot.console.paper import Paper
 from bot.errors import Refused, Unavailable
 from bot.groundwork import Core, open_core
 from bot.logs import Redactor
-from bot.policy import ANYBODY, CONTROL, Action, Actor, Door, authorise
+from bot.policy import ANYBODY, CONTROL, Action, Actor, Door, admission
 from bot.settings import Settings
 
 REFUSED = "door.refused"
@@ -34,7 +34,8 @@ class Session:
         return {"door": self.actor.door.value, "roles_confirmed": self.actor.confirmed}
 
     async def admit(self, action: Action, environment: str = "") -> None:
-        """Let the errand begin only for those to whom the policy grants the action; the engine asks once more.
+        """Let the errand begin only for those to whom the policy grants the action, without an environment in any
+        place at all; the engine, or the lookout, asks once more.
 
         Raises:
             Refused: it does not, or there is no such environment; recorded.
@@ -42,7 +43,7 @@ class Session:
         try:
             if environment not in ("", CONTROL):
                 self.core.catalog.environment(environment)
-            decision = authorise(self.core.settings.policy_rows, self.actor, action, environment or ANYBODY)
+            decision = admission(self.core.settings.policy_rows, self.actor, action, environment or ANYBODY)
             if not decision.allowed:
                 raise Refused(decision.reason, hint=decision.hint, rule=decision.rule)
         except Refused as refusal:

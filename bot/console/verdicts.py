@@ -7,12 +7,13 @@ the plan was shown and agreed to at this terminal, or because `--digest` names i
 import argparse
 
 from bot.console.asking import agreed
-from bot.console.carrying import Carrier, bot_lives
+from bot.console.carrying import Carrier, carrying
 from bot.console.exits import Exit
 from bot.console.following import Follower, introduction
 from bot.console.paper import fields_of
 from bot.console.session import Session
 from bot.ops.model import Operation, Status, Verdict
+from bot.ops.sentences import closed
 
 DIGEST_MIN = 6
 """Hex digits of a digest that a card prints."""
@@ -22,6 +23,7 @@ async def approve(session: Session, options: argparse.Namespace) -> Exit:
     """Approve exactly what was shown."""
     operation = await session.core.engine.operation(options.operation)
     if options.digest is None:
+        operation = await session.core.lookout.operation(operation.id, session.actor)
         session.paper.show(introduction(operation))
         if not agreed(session.paper, f"Approve {operation.short_id} (digest {operation.digest[:DIGEST_MIN]})?"):
             return Exit.USAGE
@@ -76,12 +78,12 @@ async def close(session: Session, options: argparse.Namespace) -> Exit:
     operation = await session.core.engine.close(
         options.operation, session.actor, Status(options.outcome), reason=options.reason
     )
-    return _said(session, operation, f"You closed {operation.short_id} as {operation.status}; its locks are free.")
+    return _said(session, operation, closed(operation))
 
 
 async def _see_to_it(session: Session, operation: Operation, options: argparse.Namespace) -> Exit:
     """Watch it to its end where that is wanted, or where nobody else would carry it there."""
-    needs_us = Carrier(session.core, operation.id).could_carry(operation) and not bot_lives(session.core)
+    needs_us = Carrier(session.core, operation.id).could_carry(operation) and not carrying(session.core).by_bot
     if options.wait or needs_us:
         return await Follower(session.core, session.paper, operation, timeout_s=options.timeout).follow()
     return _said(session, operation, "")

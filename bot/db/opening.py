@@ -7,7 +7,10 @@ import fcntl
 import logging
 import os
 import sqlite3
-from contextlib import AbstractContextManager, nullcontext
+import time
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -22,55 +25,83 @@ from bot.errors import Unavailable
 
 BUSY_TIMEOUT_S = 10
 LOCK_NAME = "quarterdeck.lock"
+LOOKS_PATIENCE_S = 0.1
+"""So long taking the lock waits for those who only look at it, which takes them microseconds."""
+LOOK_AGAIN_S = 0.005
 
 _log = logging.getLogger(__name__)
 
 
-class InUse(Unavailable):
-    """Another process lives on this database; `holder` is its process id as far as it is known."""
+class Role(StrEnum):
+    """What the holder of the lock does with the database, as the lock file says it."""
 
-    def __init__(self, database: Path, holder: int | None) -> None:
-        who = "another process" if holder is None else f"process {holder}"
-        super().__init__(
-            "database",
-            f"Another bot ({who}) already uses {database}. Nothing was started: stop that one, name another state "
-            "directory, or let this one wait with --standby.",
-        )
+    BOT = "bot"
+    CARRIER = "carrier"
+    """A command on the host, for as long as it carries its own operation out or changes the file itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds the lock. `pid` is None where the file does not say it."""
+
+    pid: int | None
+    role: Role
+
+    @property
+    def named(self) -> str:
+        """`bot (process 12)`, `quarterdeck command (process 12)`."""
+        what = "bot" if self.role is Role.BOT else "quarterdeck command"
+        return f"{what} ({'process unknown' if self.pid is None else f'process {self.pid}'})"
+
+
+class InUse(Unavailable):
+    """Another process has this database; `holder` says who, and is None while somebody only looks at the lock."""
+
+    def __init__(self, database: Path, holder: Holder | None) -> None:
+        who = holder.named if holder is not None else "process"
+        match holder:
+            case Holder(role=Role.BOT):
+                what = f"already uses {database}"
+                hint = "stop that one, name another state directory, or let this one wait with --standby"
+            case Holder():
+                what, hint = f"works on {database} now", "try again when it has ended"
+            case None:
+                what, hint = f"looks at {database} now", "try again"
+        super().__init__("database", f"Another {who} {what}. Nothing was started: {hint}.")
         self.holder = holder
 
 
 class FileLock(AbstractContextManager["FileLock"]):
-    """An advisory lock beside the database file; the kernel drops it when the process ends, however it ends."""
+    """An advisory lock beside the database file; the kernel drops it when the process ends, however it ends.
+
+    The file says who has it: `PID role`. What stands there means nothing while nobody holds the lock.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     @classmethod
-    def take(cls, database: Path) -> Self:
-        """Take it now.
+    def take(cls, database: Path, role: Role = Role.BOT) -> Self:
+        """Take it now; whoever only looks at it is waited for.
 
         Raises:
             InUse: another process holds it.
             Unavailable: the directory cannot be written.
         """
         prepare_directory(database)
-        path = database.parent / LOCK_NAME
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = os.open(database.parent / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise _not_writable(database.parent, error) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-            os.close(descriptor)
-            raise InUse(database, int(holder) if holder.isdigit() else None) from None
-        try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            _lock(descriptor, database)
+            _sign(descriptor, role)
         except OSError as error:
             os.close(descriptor)
             raise _not_writable(database.parent, error) from error
+        except InUse:
+            os.close(descriptor)
+            raise
         return cls(descriptor)
 
     def release(self) -> None:
@@ -81,6 +112,62 @@ class FileLock(AbstractContextManager["FileLock"]):
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def holder_of(database: Path) -> Holder | None:
+    """Who holds the database's lock now; None: nobody. Writes nothing, and does not look like a holder to others.
+
+    Raises:
+        Unavailable: the lock file cannot be read.
+    """
+    try:
+        descriptor = os.open(database.parent / LOCK_NAME, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _not_writable(database.parent, error) from error
+    try:
+        return _holder(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, database: Path) -> None:
+    """Lock the file for us alone. A holder counts once it is seen twice: the first time it may not have signed yet."""
+    before, end = None, time.monotonic() + LOOKS_PATIENCE_S
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        holder = _holder(descriptor)
+        if (holder is not None and holder == before) or time.monotonic() >= end:
+            raise InUse(database, holder)
+        before = holder
+        time.sleep(LOOK_AGAIN_S)
+
+
+def _holder(descriptor: int) -> Holder | None:
+    """Who has locked the file for itself alone. Looking is a shared lock, so that those who look do not see each other;
+    it is given back at once.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _signed(os.pread(descriptor, 64, 0).decode("ascii", "replace"))
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return None
+
+
+def _sign(descriptor: int, role: Role) -> None:
+    written = f"{os.getpid()} {role}\n".encode()
+    os.pwrite(descriptor, written, 0)
+    os.ftruncate(descriptor, len(written))
+
+
+def _signed(content: str) -> Holder:
+    """What the holder has written. Whoever names no role is a bot: older versions wrote the process alone."""
+    pid, _, role = next(iter(content.splitlines()), "").partition(" ")
+    return Holder(int(pid) if pid.isdigit() else None, Role.CARRIER if role == Role.CARRIER else Role.BOT)
 
 
 def prepare_directory(database: Path) -> None:
@@ -163,7 +250,7 @@ def bring_up_to_date(engine: Engine, path: Path, *, locked: bool, keep_old: bool
         if version == REVISIONS[-1]:
             return
         connection.rollback()
-        with nullcontext() if locked else FileLock.take(path):
+        with nullcontext() if locked else FileLock.take(path, Role.CARRIER):
             if version is not None and keep_old:
                 _keep_old(path, version)
             _upgrade(connection)

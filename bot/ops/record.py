@@ -3,12 +3,12 @@
 It is audit, progress and feed in one. Refusals of one actor and rule on one day are one row that counts.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, select
 from sqlalchemy.dialects import sqlite
 
 from bot.db.tables import events, operations
@@ -16,6 +16,7 @@ from bot.errors import Refused
 from bot.ops import statements
 from bot.ops.model import Event, Json
 from bot.ops.rows import event_of
+from bot.policy import EVERYWHERE, Sight
 
 Now = Callable[[], datetime]
 PLACE = ("environment", "service")
@@ -141,27 +142,51 @@ class Record:
             statement = statement.where(events.c.operation_id == operation_id)
         return [event_of(row) for row in connection.execute(statement).mappings()]
 
-    def audit(self, connection: Connection, wanted: AuditFilter) -> list[Event]:
-        """Those that match, newest first, each with the environment and service that it is about."""
-        about = {name: func.coalesce(operations.c[name], events.c[name]) for name in PLACE}
+    def audit(self, connection: Connection, wanted: AuditFilter, sight: Sight = EVERYWHERE) -> list[Event]:
+        """Those that match and were where one may look, newest first, each with the environment and service that it
+        is about. What belongs to no environment counts as elsewhere.
+        """
         columns = [column for column in events.c if column.name not in PLACE]
         statement = (
-            select(*columns, *(expression.label(name) for name, expression in about.items()))
-            .select_from(events.outerjoin(operations, operations.c.id == events.c.operation_id))
+            select(*columns, *(expression.label(name) for name, expression in _ABOUT.items()))
+            .select_from(_WITH_OPERATIONS)
+            .where(*_matching(wanted, sight))
             .order_by(events.c.id.desc())
             .limit(wanted.limit)
         )
-        for name, expression in about.items():
-            if getattr(wanted, name):
-                statement = statement.where(expression == getattr(wanted, name))
-        if wanted.actor:
-            statement = statement.where(events.c.actor == wanted.actor)
-        if not wanted.progress:
-            statement = statement.where(and_(*(events.c.name.not_like(pattern) for pattern in PROGRESS)))
-        if wanted.since is not None:
-            statement = statement.where(events.c.at >= wanted.since)
-        if wanted.until is not None:
-            statement = statement.where(events.c.at < wanted.until)
-        if wanted.before_id is not None:
-            statement = statement.where(events.c.id < wanted.before_id)
         return [event_of(row) for row in connection.execute(statement).mappings()]
+
+    def count_events(self, connection: Connection, wanted: AuditFilter, sight: Sight, *, after_id: int) -> int:
+        """How many match that are newer than that one; the filter's limit does not count here."""
+        matching = select(func.count()).select_from(_WITH_OPERATIONS).where(*_matching(wanted, sight))
+        return int(connection.execute(matching.where(events.c.id > after_id)).scalar_one())
+
+
+_WITH_OPERATIONS = events.outerjoin(operations, operations.c.id == events.c.operation_id)
+_ABOUT = {name: func.coalesce(operations.c[name], events.c[name]) for name in PLACE}
+"""Where an event was: where its operation is, or, of an event that belongs to none, what it says itself."""
+
+
+def _matching(wanted: AuditFilter, sight: Sight) -> Iterator[ColumnElement[bool]]:
+    """What the filter asks for, all of which must hold."""
+    for name, expression in _ABOUT.items():
+        if getattr(wanted, name):
+            yield expression == getattr(wanted, name)
+    if wanted.actor:
+        yield events.c.actor == wanted.actor
+    if not wanted.progress:
+        yield and_(*(events.c.name.not_like(pattern) for pattern in PROGRESS))
+    if wanted.since is not None:
+        yield events.c.at >= wanted.since
+    if wanted.until is not None:
+        yield events.c.at < wanted.until
+    if wanted.before_id is not None:
+        yield events.c.id < wanted.before_id
+    if not sight.whole:
+        yield within(sight, _ABOUT["environment"])
+
+
+def within(sight: Sight, environment: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether one may look at a row of that environment."""
+    named = environment.in_(sorted(sight.but))
+    return not_(named) if sight.elsewhere else named

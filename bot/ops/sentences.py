@@ -68,6 +68,18 @@ def over(operation: Operation) -> str:
             return f"{operation.short_id} is {operation.status}."
 
 
+def left_out(hidden: int) -> str:
+    """What is said of those that somebody may not look at; empty when there are none."""
+    return f"{hidden:,} more in environments you may not see." if hidden else ""
+
+
+def closed(operation: Operation) -> str:
+    """What a person's closing of an interrupted operation has brought about, to that person."""
+    taken_by = operation.locks_taken_by
+    locks = f"#{taken_by} has taken its locks over" if taken_by is not None else "its locks are free"
+    return f"You closed {operation.short_id} as {operation.status}; {locks}."
+
+
 def what_next(operation: Operation) -> str:
     """What somebody can do instead, once the operation's state no longer allows what was asked."""
     match operation.status:

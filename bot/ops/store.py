@@ -4,12 +4,12 @@ A transition is one UPDATE that names the statuses from which it is allowed; who
 Whatever changes a row also writes its event and marks the card, in the same transaction. Decisions live in the engine.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Result, RowMapping, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Result, RowMapping, and_, delete, func, or_, select, update
 
 from bot.db.cards import Priority, mark_dirty
 from bot.db.database import Database
@@ -18,8 +18,9 @@ from bot.errors import Refused
 from bot.ops import statements
 from bot.ops.lineup import Standing
 from bot.ops.model import NEXT, NOT_CONFIRMED, Json, Operation, Status, Verdict, Vote
-from bot.ops.record import Clean, Now, Record, cleaned, utc_now
+from bot.ops.record import Clean, Now, Record, cleaned, utc_now, within
 from bot.ops.rows import StoredStep, operation_of, vote_of
+from bot.policy import EVERYWHERE, Sight
 
 DEPLOYING = ("deploy", "rollback")
 """The kinds of operations that put a version somewhere."""
@@ -186,20 +187,16 @@ class Store(Record):
         found = connection.execute(statements.STEPS, {"wanted_id": operation_id}).scalar()
         return list(found or ())
 
-    def operations(self, connection: Connection, wanted: Filter) -> list[Operation]:
-        table = operations.c
-        statement = select(operations).order_by(table.id.desc()).limit(wanted.limit)
-        if wanted.statuses is not None:
-            statement = statement.where(table.status.in_(tuple(wanted.statuses)))
-        if wanted.kinds:
-            statement = statement.where(table.kind.in_(tuple(wanted.kinds)))
-        for column in ("environment", "service", "requester"):
-            if getattr(wanted, column):
-                statement = statement.where(table[column] == getattr(wanted, column))
-        if wanted.before_id is not None:
-            statement = statement.where(table.id < wanted.before_id)
+    def operations(self, connection: Connection, wanted: Filter, sight: Sight = EVERYWHERE) -> list[Operation]:
+        matching = select(operations).where(*_matching(wanted, sight))
+        statement = matching.order_by(operations.c.id.desc()).limit(wanted.limit)
         now = self.now()
         return [operation_of(row, now) for row in connection.execute(statement).mappings()]
+
+    def count_operations(self, connection: Connection, wanted: Filter, sight: Sight, *, after_id: int) -> int:
+        """How many match that are newer than that one; the filter's limit does not count here."""
+        matching = select(func.count()).select_from(operations).where(*_matching(wanted, sight))
+        return int(connection.execute(matching.where(operations.c.id > after_id)).scalar_one())
 
     def deployed(
         self, connection: Connection, environment: str, service: str, *, limit: int, since: datetime | None = None
@@ -357,6 +354,22 @@ class Store(Record):
 
     def locks(self, connection: Connection) -> list[Lock]:
         return [Lock(**row) for row in connection.execute(select(locks).order_by(locks.c.resource)).mappings()]
+
+
+def _matching(wanted: Filter, sight: Sight) -> Iterator[ColumnElement[bool]]:
+    """What the filter asks for, all of which must hold."""
+    table = operations.c
+    if wanted.statuses is not None:
+        yield table.status.in_(tuple(wanted.statuses))
+    if wanted.kinds:
+        yield table.kind.in_(tuple(wanted.kinds))
+    for column in ("environment", "service", "requester"):
+        if getattr(wanted, column):
+            yield table[column] == getattr(wanted, column)
+    if wanted.before_id is not None:
+        yield table.id < wanted.before_id
+    if not sight.whole:
+        yield within(sight, table.environment)
 
 
 _STANDING = tuple(name for name in Standing.__dataclass_fields__ if name != "step")

@@ -4,14 +4,15 @@ Only reads. What runs now is asked of the services themselves, as everywhere; no
 """
 
 import asyncio
-from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
 
 from bot.clients.github import GithubClient
 from bot.clients.github_types import Commit
 from bot.errors import Refused, Unavailable
+from bot.ops.lookout import Lookout
 from bot.ops.model import Operation
+from bot.ops.store import Filter
+from bot.policy import Actor
 from bot.services.catalog import Catalog
 from bot.services.running import Running, Versions
 
@@ -19,26 +20,16 @@ PAGE = 8
 DEPLOYING = ("deploy", "rollback")
 
 
-class Past(Protocol):
-    """The part of the core that remembers operations."""
-
-    async def operations(
-        self,
-        *,
-        environment: str = "",
-        service: str = "",
-        kinds: Collection[str] = (),
-        limit: int = 25,
-        before_id: int | None = None,
-    ) -> list[Operation]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Operations, newest first. `older` is the number behind which the next page begins; None: there is none."""
+    """Operations, newest first. `older` is the number behind which the next page begins; None: there is none.
+
+    `hidden` are those of this page's span that the reader may not see.
+    """
 
     operations: tuple[Operation, ...]
     older: int | None
+    hidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +62,15 @@ class Difference:
 class History:
     """The past of services and the distance between environments."""
 
-    def __init__(self, *, catalog: Catalog, past: Past, versions: Versions, github: GithubClient) -> None:
+    def __init__(self, *, catalog: Catalog, past: Lookout, versions: Versions, github: GithubClient) -> None:
         self._catalog = catalog
         self._past = past
         self._versions = versions
         self._github = github
 
-    async def page(self, service: str, environment: str = "", *, before: int | None = None) -> Page:
-        """What was brought there, whatever became of it; the page behind the operation `before`.
+    async def page(self, reader: Actor, service: str, environment: str = "", *, before: int | None = None) -> Page:
+        """What was brought there, whatever became of it, as far as the reader may see it; the page behind the
+        operation `before`.
 
         Raises:
             Refused: the service or the environment is unknown.
@@ -86,11 +78,9 @@ class History:
         self._catalog.service(service)
         if environment:
             self._catalog.environment(environment)
-        found = await self._past.operations(
-            environment=environment, service=service, kinds=DEPLOYING, limit=PAGE + 1, before_id=before
-        )
-        shown = tuple(found[:PAGE])
-        return Page(shown, shown[-1].id if len(found) > PAGE else None)
+        wanted = Filter(environment=environment, service=service, kinds=DEPLOYING, limit=PAGE, before_id=before)
+        view = await self._past.operations(reader, wanted)
+        return Page(view.found, view.found[-1].id if view.older else None, view.hidden)
 
     async def difference(self, service: str, environment: str, against: str = "") -> Difference:
         """What the two environments run, and the commits that only one of them has. Left out, `against` is the

@@ -21,7 +21,7 @@ from bot.db import DATABASE_NAME
 from bot.db.backup import digest_of_file, verify
 from bot.db.database import Database
 from bot.db.faults import as_ours
-from bot.db.opening import FileLock, InUse, bring_up_to_date, refuse_foreign, sqlite_engine
+from bot.db.opening import FileLock, InUse, Role, bring_up_to_date, refuse_foreign, sqlite_engine
 from bot.db.tables import cards, events, operations
 from bot.errors import Unavailable
 from bot.ops.model import FINAL, Operation, Status
@@ -96,13 +96,12 @@ def _write_draft(copy: Path, draft: Path) -> None:
 
 def _taken(database: Path) -> FileLock:
     try:
-        return FileLock.take(database)
+        return FileLock.take(database, Role.CARRIER)
     except InUse as error:
-        who = f"process {error.holder}" if error.holder else "another process"
-        raise Unavailable(
-            "database",
-            f"A bot ({who}) lives in {database.parent}. Nothing was restored: stop it, or name another directory.",
-        ) from error
+        who = error.holder.named if error.holder else "process"
+        sentence = f"A {who} lives in {database.parent}."
+        hint = "Nothing was restored: stop it, or name another directory."
+        raise Unavailable("database", f"{sentence} {hint}") from error
 
 
 async def _amended(draft: Path, copy: Path, lock: FileLock, by: str, now: Now) -> Restored:

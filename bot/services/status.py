@@ -15,7 +15,7 @@ from bot.clients.github import GithubClient
 from bot.errors import Unavailable
 from bot.ops.model import Operation, Status
 from bot.ops.store import Lock
-from bot.policy import Actor
+from bot.policy import EVERYWHERE, Action, Actor, Sight, sight
 from bot.services.catalog import Catalog
 from bot.services.outside import AWS, GITHUB, HOST, NAMES, Outside, Standing
 from bot.services.running import Running, Versions
@@ -93,6 +93,8 @@ class Overview:
     waits_for_you: tuple[Operation, ...]
     outside: tuple[Standing, ...]
     troubles: tuple[str, ...]
+    hidden: int = 0
+    """So many environments may not be seen by the person who asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,18 +159,24 @@ class StatusService:
             self._catalog.environment(environment)
         if service:
             self._catalog.service(service)
-        names = [environment] if environment else list(self._catalog.environments)
+        asked = [environment] if environment else list(self._catalog.environments)
+        names = [name for name in asked if self._sight(actor, Action.STATUS_VIEW).covers(name)]
         services = [service] if service else list(self._catalog.services)
         troubles, as_of = _Troubles(), datetime.now(UTC)
         environments = await asyncio.gather(*(self._environment(name, services, troubles) for name in names))
         down = {standing.part for standing in self._outside.down()}
+        waiting, seen = await self._core.waiting_for(actor) if actor else (), self._sight(actor, Action.OPERATION_VIEW)
         return Overview(
             as_of=as_of,
             environments=tuple(environments),
-            waits_for_you=tuple(await self._core.waiting_for(actor)) if actor else (),
+            waits_for_you=tuple(operation for operation in waiting if seen.covers(operation.environment)),
             outside=self._outside.standings(),
             troubles=tuple(dict.fromkeys(sentence for part, sentence in troubles.found if part not in down)),
+            hidden=len(asked) - len(names),
         )
+
+    def _sight(self, actor: Actor | None, action: Action) -> Sight:
+        return sight(self._settings.policy_rows, actor, action) if actor else EVERYWHERE
 
     async def agent(self, environment: str) -> datetime | None:
         """When the agent of that environment's host last reported; None: AWS does not count it as online.

@@ -14,14 +14,16 @@ import discord
 
 from bot.errors import Refused, Unavailable
 from bot.ops.model import Operation, Status, Verdict
-from bot.policy import ANYBODY, Action, authorise
+from bot.ops.sentences import closed
+from bot.policy import Action
 from bot.ui.answers import respond, send
 from bot.ui.asking import again, announce, ask, backwards, confirmed, newest, offer, theirs
 from bot.ui.board_store import Handle, utc_now
 from bot.ui.card import MENU_PREFIX, PRESS_PREFIX, SHARE_ID, Press, drawn_as, notice, offers
 from bot.ui.card_lines import face_of
 from bot.ui.details import details_text, log_text
-from bot.ui.failures import Barred, border
+from bot.ui.failures import border
+from bot.ui.gate import demand
 from bot.ui.house import House, actor_of, house_of
 from bot.ui.modals import Submission, ask_reason, submission
 from bot.ui.pages import turn
@@ -70,7 +72,7 @@ async def _used(interaction: discord.Interaction[Any], custom_id: str, values: S
 
 async def _share(interaction: discord.Interaction[Any]) -> None:
     """Show a private answer to everybody in the channel, as it stands."""
-    _demand_sight(interaction, Action.STATUS_VIEW, None)
+    demand(interaction, Action.STATUS_VIEW)
     message = interaction.message
     texts = _texts(message.components) if message else ()
     text = "\n".join([*texts, f"-# shared by {escape(actor_of(interaction).name)}"])
@@ -121,7 +123,7 @@ async def _submitted(interaction: discord.Interaction[Any], said: Submission | N
             await respond(interaction, f"You denied {operation.short_id}.")
         case Press.CLOSE:
             operation = await engine.close(operation_id, actor, Status.FAILED, reason=said.reason)
-            await respond(interaction, f"You closed {operation.short_id}; its locks are free.")
+            await respond(interaction, closed(operation))
         case _:
             raise Refused("This form belongs to no button that asks for a reason. Nothing was done.", rule="handle")
 
@@ -185,19 +187,6 @@ async def _outrun(house: House, handle: Handle, operation: Operation) -> bool:
     return press not in offers(operation) or drawn not in ("", drawn_as(operation))
 
 
-def _demand_sight(interaction: discord.Interaction[Any], action: Action, environment: str | None) -> None:
-    """That the person may look: in that environment, or anywhere at all.
-
-    Raises:
-        Barred: the policy says no.
-    """
-    house, actor = house_of(interaction), actor_of(interaction)
-    places = [environment] if environment else [ANYBODY, *house.catalog.environments]
-    decisions = [authorise(house.settings.policy_rows, actor, action, place) for place in places]
-    if not any(decision.allowed for decision in decisions):
-        raise Barred(Refused(decisions[0].reason, hint=decisions[0].hint, rule=decisions[0].rule))
-
-
 def _number(handle: Handle) -> int:
     if handle.operation_id is None:
         raise Refused("This button belongs to no operation. Nothing was done.", rule="handle")
@@ -241,10 +230,10 @@ async def _act(interaction: discord.Interaction[Any], handle: Handle, press: Pre
             operation = await house.engine.resume(operation.id, actor)
             await respond(interaction, f"{operation.short_id} looks at the outside again; its card will say.")
         case Press.LOG:
-            _demand_sight(interaction, Action.OPERATION_VIEW, operation.environment)
+            operation = await house.lookout.operation(operation.id, actor)
             await _show(interaction, log_text(operation, DISPLAY_LIMIT - 100))
         case _:
-            _demand_sight(interaction, Action.OPERATION_VIEW, operation.environment)
+            operation = await house.lookout.operation(operation.id, actor)
             await _show(interaction, details_text(operation, DISPLAY_LIMIT - 100))
 
 

@@ -15,7 +15,8 @@ from discord import app_commands
 
 from bot.errors import Refused, Unavailable
 from bot.ops.model import OPEN, Operation, Status
-from bot.policy import ANYBODY, CONTROL, Action, authorise
+from bot.ops.store import Filter
+from bot.policy import ANYBODY, CONTROL, Action, admission
 from bot.services.catalog import RefChoice
 from bot.ui.card_lines import checks_line, face_of, short
 from bot.ui.house import actor_of, house_of
@@ -38,7 +39,7 @@ def suggesting(suggest: Suggest) -> Suggest:
     @wraps(suggest)
     async def wrapper(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
         rows = house_of(interaction).settings.policy_rows
-        if not authorise(rows, actor_of(interaction), Action.STATUS_VIEW, ANYBODY).allowed:
+        if not admission(rows, actor_of(interaction), Action.STATUS_VIEW, ANYBODY).allowed:
             return []
         try:
             async with asyncio.timeout(LOOK_UP_S):
@@ -111,6 +112,8 @@ async def earlier_versions(interaction: discord.Interaction[Any], current: str) 
     service, environment = _filled_in(interaction, "service"), _filled_in(interaction, "environment")
     house.catalog.environment(environment)
     house.catalog.service(service)
+    if not house.lookout.sight(actor_of(interaction)).covers(environment):
+        return []
     found = await house.rollbacks.candidates(environment, service)
     return [
         app_commands.Choice(name=_version_label(operation), value=str(operation.id))
@@ -159,8 +162,8 @@ async def _operations(
 ) -> list[Choice]:
     wanted = current.strip().lower().lstrip("#")
     wished = tuple(statuses) if statuses is not None else None
-    found = await house_of(interaction).engine.operations(statuses=wished, limit=100)
-    labels = {str(operation.id): _operation_label(operation) for operation in found}
+    view = await house_of(interaction).lookout.operations(actor_of(interaction), Filter(statuses=wished, limit=100))
+    labels = {str(operation.id): _operation_label(operation) for operation in view.found}
     return [app_commands.Choice(name=name, value=value) for value, name in labels.items() if wanted in name.lower()]
 
 

@@ -24,11 +24,15 @@ _log = logging.getLogger(__name__)
 
 
 class Barred(app_commands.CheckFailure):
-    """A gate's refusal on its way through discord.py to the command tree's error handler."""
+    """A gate's refusal on its way through discord.py to the command tree's error handler.
 
-    def __init__(self, refusal: Refused) -> None:
+    `environment` is the one that it is about; empty where it is about none in particular.
+    """
+
+    def __init__(self, refusal: Refused, *, environment: str = "") -> None:
         super().__init__(str(refusal))
         self.refusal = refusal
+        self.environment = environment
 
 
 def sentence_for(error: BaseException) -> str:
@@ -70,7 +74,7 @@ async def answer(interaction: discord.Interaction[Any], error: BaseException) ->
     colour = BROKEN_COLOUR if isinstance(cause, Broken) else REFUSED_COLOUR
     await respond(interaction, sentence_for(cause), colour=colour)
     if isinstance(error, Barred):
-        await _record(interaction, error.refusal)
+        await _record(interaction, error.refusal, error.environment)
 
 
 def _broken(interaction: discord.Interaction[Any], cause: BaseException) -> Broken:
@@ -80,9 +84,9 @@ def _broken(interaction: discord.Interaction[Any], cause: BaseException) -> Brok
     return Broken(reference)
 
 
-async def _record(interaction: discord.Interaction[Any], refusal: Refused) -> None:
+async def _record(interaction: discord.Interaction[Any], refusal: Refused, environment: str) -> None:
     command = interaction.command.qualified_name if interaction.command else "a button"
-    data = {"rule": refusal.rule, "command": command}
+    data = {"rule": refusal.rule, "command": command, **({"environment": environment} if environment else {})}
     try:
         await house_of(interaction).engine.record("door.refused", actor_of(interaction).name, str(refusal), data)
     except Unavailable as error:

@@ -10,7 +10,7 @@ import discord
 from discord import app_commands
 
 from bot.errors import Refused
-from bot.policy import ANYBODY, CONTROL, Action, authorise, places
+from bot.policy import ANYBODY, CONTROL, Action, admission, places
 from bot.ui.failures import Barred
 from bot.ui.house import actor_of, house_of
 
@@ -23,20 +23,18 @@ def gate(action: Action, *, decided_by: Action | None = None) -> Callable[[T], T
     """Let the command run only for those to whom the policy grants `action` in the environment that they name.
 
     The environment is the command's option of that name, or the option's default; commands without one ask for the one
-    place where the action can be done, or for `*`. `decided_by` names the
-    right that the engine then asks for, about the operation itself.
+    place where the action can be done, or, to look, for any place where it is granted; what they then show is the
+    lookout's business. `decided_by` names the right that the engine then asks for, about the operation itself.
     """
 
     async def allowed(interaction: discord.Interaction[Any]) -> bool:
-        house, environment = house_of(interaction), _environment(interaction, action)
+        environment = _environment(interaction, action)
         try:
             if environment not in (ANYBODY, CONTROL):
-                house.catalog.environment(environment)
+                house_of(interaction).catalog.environment(environment)
         except Refused as refusal:
-            raise Barred(refusal) from refusal
-        decision = authorise(house.settings.policy_rows, actor_of(interaction), action, environment)
-        if not decision.allowed:
-            raise Barred(Refused(decision.reason, hint=decision.hint, rule=decision.rule))
+            raise Barred(refusal, environment=environment) from refusal
+        demand(interaction, action, environment)
         return True
 
     def mark(command: T) -> T:
@@ -46,6 +44,19 @@ def gate(action: Action, *, decided_by: Action | None = None) -> Callable[[T], T
         return command
 
     return mark
+
+
+def demand(interaction: discord.Interaction[Any], action: Action, environment: str = ANYBODY) -> None:
+    """That the person may do that there; `*` (or nothing): in any place at all.
+
+    Raises:
+        Barred: the policy says no.
+    """
+    place = environment or ANYBODY
+    decision = admission(house_of(interaction).settings.policy_rows, actor_of(interaction), action, place)
+    if not decision.allowed:
+        refusal = Refused(decision.reason, hint=decision.hint, rule=decision.rule)
+        raise Barred(refusal, environment="" if place == ANYBODY else place)
 
 
 def action_of(command: app_commands.Command[Any, ..., Any]) -> Action | None:

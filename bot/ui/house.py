@@ -8,6 +8,7 @@ import discord
 from bot.logs import Redactor
 from bot.metrics import Metrics
 from bot.ops.engine import Engine
+from bot.ops.lookout import Lookout
 from bot.ops.model import Operation
 from bot.ops.roster import Roster
 from bot.people import People
@@ -32,6 +33,8 @@ class House(Protocol):
     def configuration(self) -> Configuration: ...
     @property
     def engine(self) -> Engine: ...
+    @property
+    def lookout(self) -> Lookout: ...
     @property
     def catalog(self) -> Catalog: ...
     @property

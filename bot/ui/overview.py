@@ -17,6 +17,7 @@ def overview_text(overview: Overview, limit: int) -> str:
     lines: list[str] = []
     for environment in overview.environments:
         lines += [*_environment(environment, overview.as_of), ""]
+    lines += [f"{counted(overview.hidden, 'more environment')} you may not see."] if overview.hidden else []
     waiting = [operation_line(operation) for operation in overview.waits_for_you]
     lines += ["**waits for YOU**", *waiting] if waiting else ["waits for you: nothing"]
     lines += down_lines(overview.outside)

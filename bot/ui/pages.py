@@ -6,23 +6,23 @@ the right to see it is asked for again with every page.
 
 import io
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 import discord
 from discord.ui import Button
 
-from bot.errors import Refused
 from bot.ops.model import Operation, Status
 from bot.ops.record import AuditFilter
-from bot.policy import ANYBODY, Action, authorise
+from bot.ops.sentences import left_out
+from bot.policy import Action
 from bot.services.export import to_csv, to_jsonl
 from bot.ui.answers import send
 from bot.ui.board_store import Handle, Mint, utc_now
 from bot.ui.card import PRESS_PREFIX, Press, enclosing, notice
 from bot.ui.card_lines import took
-from bot.ui.failures import Barred
+from bot.ui.gate import demand
 from bot.ui.house import actor_of, house_of
 from bot.ui.overview import operation_line
 from bot.ui.renderings import audit_line
@@ -42,18 +42,25 @@ async def send_history(
     Raises:
         Refused: the service or the environment is unknown.
     """
-    page = await house_of(interaction).history.page(service, environment, before=before)
+    page = await house_of(interaction).history.page(actor_of(interaction), service, environment, before=before)
     where = f"{service} in {environment}" if environment else f"{service}, everywhere"
     lines = [history_line(operation) for operation in page.operations]
     text = joined(
         [
             f"**History** of {where}, newest first" + (f", before #{before}" if before else ""),
-            fitted(lines, DISPLAY_LIMIT - 300) or "Nothing was deployed there" + (" before that." if before else "."),
+            fitted(lines, DISPLAY_LIMIT - 400) or _nothing(before=before, hidden=page.hidden),
+            left_out(page.hidden),
         ]
     )
     asked = {"view": "history", "service": service, "environment": environment, "before": page.older}
     buttons = [await _older_button(interaction, asked)] if page.older is not None else []
     await send(interaction, notice(text, *buttons, share=True))
+
+
+def _nothing(*, before: int | None, hidden: int) -> str:
+    if hidden:
+        return ""
+    return "Nothing was deployed there" + (" before that." if before else ".")
 
 
 def history_line(operation: Operation) -> str:
@@ -67,13 +74,13 @@ def history_line(operation: Operation) -> str:
 async def send_audit(interaction: discord.Interaction[Any], wanted: AuditFilter) -> None:
     """Answer with a page of the audit, newest first. The reading is recorded; nobody is offered to share it."""
     await _note_reading(interaction, wanted, "read")
-    found = await house_of(interaction).engine.audit(_resized(wanted, AUDIT_PAGE + 1))
-    shown = found[:AUDIT_PAGE]
-    lines = fitted((audit_line(event) for event in shown), DISPLAY_LIMIT - 300)
-    text = joined([f"**Audit**, newest first{filter_text(wanted)}", lines or "Nothing of the kind is on record."])
+    view = await house_of(interaction).lookout.audit(actor_of(interaction), replace(wanted, limit=AUDIT_PAGE))
+    lines = fitted((audit_line(event) for event in view.found), DISPLAY_LIMIT - 400)
+    lines = lines or ("" if view.hidden else "Nothing of the kind is on record.")
+    text = joined([f"**Audit**, newest first{filter_text(wanted)}", lines, left_out(view.hidden)])
     buttons = []
-    if len(found) > AUDIT_PAGE:
-        buttons = [await _older_button(interaction, _asked(wanted, before_id=shown[-1].id))]
+    if view.older:
+        buttons = [await _older_button(interaction, _asked(wanted, before_id=view.found[-1].id))]
     await send(interaction, notice(text, *buttons))
 
 
@@ -81,12 +88,14 @@ async def send_export(interaction: discord.Interaction[Any], wanted: AuditFilter
     """Answer with the audit as a file of that type (`csv` or `jsonl`), as many of the newest events as may be sent."""
     house = house_of(interaction)
     await _note_reading(interaction, wanted, "exported")
-    found = await house.engine.audit(_resized(wanted, EXPORT_MAX + 1))
-    events = found[:EXPORT_MAX]
+    view = await house.lookout.audit(actor_of(interaction), replace(wanted, limit=EXPORT_MAX))
+    events = view.found
     text = house.redactor.clean(to_csv(events) if file_type == "csv" else to_jsonl(events))
     name = f"audit-{utc_now():%Y%m%d-%H%M%S}.{file_type}"
     said = f"**Audit**{filter_text(wanted)}: {counted(len(events), 'line')}, newest first."
-    if len(found) > EXPORT_MAX:
+    if view.hidden:
+        said += f" {left_out(view.hidden)}"
+    if view.older:
         said += f" There are older ones, which are not in the file: narrow it with until:{events[-1].at:%Y-%m-%d}."
     await send(interaction, enclosing(said, name), file=discord.File(io.BytesIO(text.encode()), filename=name))
 
@@ -115,19 +124,12 @@ async def turn(interaction: discord.Interaction[Any], handle: Handle) -> None:
     asked = handle.asked
     if asked.get("view") == "audit":
         wanted = _filter_of(asked)
-        _demand(interaction, Action.AUDIT_VIEW, wanted.environment)
+        demand(interaction, Action.AUDIT_VIEW, wanted.environment)
         await send_audit(interaction, wanted)
         return
     environment = str(asked["environment"])
-    _demand(interaction, Action.OPERATION_VIEW, environment)
+    demand(interaction, Action.OPERATION_VIEW, environment)
     await send_history(interaction, str(asked["service"]), environment, before=int(asked["before"]))
-
-
-def _demand(interaction: discord.Interaction[Any], action: Action, environment: str) -> None:
-    rows = house_of(interaction).settings.policy_rows
-    decision = authorise(rows, actor_of(interaction), action, environment or ANYBODY)
-    if not decision.allowed:
-        raise Barred(Refused(decision.reason, hint=decision.hint, rule=decision.rule))
 
 
 async def _older_button(interaction: discord.Interaction[Any], asked: Mapping[str, Any]) -> Button[Any]:
@@ -142,10 +144,6 @@ async def _older_button(interaction: discord.Interaction[Any], asked: Mapping[st
     asked = {**asked, "person": actor_of(interaction).name}
     handles = await house_of(interaction).handles.question(mint, asked, [Press.OLDER], utc_now())
     return Button(label="Older", custom_id=PRESS_PREFIX + handles[Press.OLDER])
-
-
-def _resized(wanted: AuditFilter, limit: int) -> AuditFilter:
-    return AuditFilter(**{**asdict(wanted), "limit": limit})
 
 
 def _asked(wanted: AuditFilter, *, before_id: int) -> dict[str, Any]:

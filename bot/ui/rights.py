@@ -24,7 +24,7 @@ def verdict(house: House, actor: Actor, action: Action) -> str:
     """In a few words whether, and where, this person may: `you: yes`, `you: no`, `you: dev; prod if approved`."""
     everywhere = tuple(house.catalog.environments)
     rows = house.settings.policy_rows
-    asked = {place: authorise(rows, actor, action, place) for place in places(action, everywhere)}
+    asked = {place: authorise(rows, actor, action, place) for place in places(action, everywhere, rows)}
     granted = {place: decision for place, decision in asked.items() if decision.allowed}
     if not granted:
         return "you: no"

@@ -31,12 +31,13 @@ from bot.db.tables import locks, operations
 from bot.errors import Refused, Unavailable
 from bot.ops.engine import Engine
 from bot.ops.model import Operation, Request, Status, Verdict
+from bot.ops.record import AuditFilter
 from bot.policy import CONTROL, RUNS, Action, Actor, Door, Facts, authorise, places, seeded_rows
 from bot.ui import card
 from bot.ui.card import SHARE_ID, Press
 from bot.ui.gate import action_of
 from cogs import EXTENSIONS
-from tests.wire.discord_world import ran
+from tests.wire.discord_world import ran, settled
 from tests.wire.front_room import FrontRoom, cast_roles, open_front_room
 from tests.wire.test_handles import Button, page_of_history, question, shown
 
@@ -349,6 +350,101 @@ def test_only_the_doors_of_this_table_ask_the_engine_for_anything() -> None:
 async def test_nothing_can_be_done_over_http(room: FrontRoom) -> None:
     source = (ROOT / "bot" / "inbound.py").read_text(encoding="utf-8")
     assert set(re.findall(r"router\.add_(\w+)\(", source)) == {"get"}
+
+
+# ---- one environment hidden ----------------------------------------------------------------------------------------
+
+
+LOOKING = [way for way in (*SLASH, *HOST) if way.action in VIEWS - {Action.SELF_VIEW} and way.name != "whocan"]
+"""The doors that show what stands in rows."""
+LISTING = [way for way in LOOKING if way.name not in ("ops show", "diff")]
+
+
+@pytest.fixture(scope="module")
+async def parted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FrontRoom]:
+    """A house whose policy lets dev ask for something in prod and look at dev alone."""
+    looks = [
+        {"action": action.value, "environment": environment, "requesters": who}
+        for action in VIEWS - {Action.SELF_VIEW}
+        for environment, who in (("dev", ["dev", "sre"]), ("prod", ["sre"]))
+    ]
+    asks = [
+        {"action": "deploy:run", "environment": "dev", "requesters": ["dev", "sre"]},
+        {"action": "deploy:run", "environment": "prod", "requesters": ["dev"], "approvers": ["sre"], "quorum": 1},
+    ]
+    async with open_front_room(tmp_path_factory.mktemp("parted"), changes={"policy": looks + asks}) as opened:
+        yield opened
+
+
+def names(answer: str, operation: Operation) -> bool:
+    return re.search(rf"#{operation.id}\b", answer) is not None
+
+
+@pytest.mark.parametrize("way", LOOKING, ids=str)
+async def test_what_a_rule_hides_is_hidden_at_every_door_that_looks(parted: FrontRoom, way: Way) -> None:
+    of_prod = await parted.ask("dev", "prod")
+    answer = await way.knock(parted, "dev", of_prod if way.name == "ops show" else None)
+    assert not names(answer, of_prod), answer
+    if way.name in ("ops show", "diff"):
+        assert f"Rule {way.action} in prod" in answer
+    else:
+        assert "you may not see" in answer
+    seen = await way.knock(parted, "sre", of_prod if way.name == "ops show" else None)
+    assert "you may not see" not in seen or "audit" in way.name  # what belongs to no environment is hidden from both
+    assert "Refused" not in seen
+    if way.name != "diff" and str(way) != "slash command: ops list":  # that one lists what is one's own, or waits
+        assert names(seen, of_prod), seen
+
+
+@pytest.mark.parametrize("way", LISTING, ids=str)
+async def test_what_no_rule_hides_is_still_listed(parted: FrontRoom, way: Way) -> None:
+    of_dev = await parted.ask("dev", "dev", end="never")
+    await parted.becomes(of_dev, Status.RUNNING)
+    answer = await way.knock(parted, "dev", None)
+    await parted.house.engine.cancel(of_dev.id, parted.person("dev"))
+    assert names(answer, of_dev), answer
+
+
+@pytest.mark.parametrize("press", [Press.DETAILS, Press.LOG])
+async def test_a_button_shows_nothing_of_what_a_rule_hides(parted: FrontRoom, press: Press) -> None:
+    of_prod = await parted.ask("dev", "prod", end="failed")
+    if press is Press.LOG:
+        await approved(parted, of_prod)
+        of_prod = await parted.becomes(of_prod, Status.FAILED)
+    handles = await parted.drawn(of_prod)
+    answer = await parted.press("dev", await parted.message_of(of_prod.card_key), handles[press])
+    assert "Rule operation:view in prod" in answer["text"]
+    await taken_back(parted, of_prod)
+
+
+async def test_the_command_line_shows_no_plan_of_what_a_rule_hides(parted: FrontRoom) -> None:
+    of_prod, out = await parted.ask("dev", "prod"), io.StringIO()
+    options = parser().parse_args(["ops", "approve", str(of_prod.id), "--config", "none"])
+    paper = Paper(parted.house.redactor, out=out, err=out)
+    answer = await answer_of(do(Session(parted.house, parted.person("dev"), paper, "ops approve"), options), out)
+    assert answer.startswith("Refused. Rule operation:view in prod")
+    assert of_prod.digest not in out.getvalue()
+
+
+async def test_no_suggestion_names_what_a_rule_hides(parted: FrontRoom) -> None:
+    of_prod = await parted.ask("dev", "prod")
+    for person, sees in (("dev", False), ("sre", True)):
+        typed = {"user": person, "channel": "ops", "command": "ops show", "option": "operation", "text": ""}
+        answer = await settled(parted.part, await parted.part.autocomplete(typed))
+        assert (str(of_prod.id) in [choice["value"] for choice in answer["choices"]]) is sees
+
+
+async def test_a_refusal_about_an_environment_is_found_under_it(parted: FrontRoom) -> None:
+    await ran(parted.part, "history", "answered", user="dev2", service="app", environment="prod")
+    await ran(parted.part, "audit", "answered", user="dev2", environment="prod")
+    await ran(parted.part, "audit", "answered", user="guest")
+    by_dev2, by_guest = AuditFilter(actor="dev2", environment="prod"), AuditFilter(actor="guest")
+    async with asyncio.timeout(20):  # they are recorded once the answer is out
+        while not ((found := await parted.house.engine.audit(by_guest)) and found[0].data["command"] == "audit"):
+            await asyncio.sleep(0.01)
+    assert {event.environment for event in found} == {""}
+    refused = {(event.name, event.data["rule"]) for event in await parted.house.engine.audit(by_dev2)}
+    assert refused == {("door.refused", "operation:view in prod"), ("door.refused", "audit:view in prod")}
 
 
 # ---- what cannot be read -------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, create_engine, inspect, select, text
 from bot.db.cards import Priority, mark_dirty
 from bot.db.database import GROUP_MAX, Database
 from bot.db.migrations import REVISIONS
-from bot.db.opening import LOCK_NAME, FileLock, InUse, sqlite_engine
+from bot.db.opening import LOCK_NAME, FileLock, Holder, InUse, Role, sqlite_engine
 from bot.db.tables import UtcDateTime, cards, metadata, schedule_runs
 from bot.errors import Unavailable
 from bot.metrics import Metrics
@@ -226,7 +226,7 @@ async def test_a_lock_that_the_caller_holds_outlives_the_database(tmp_path: Path
             await database.close()
             with pytest.raises(InUse) as error:
                 FileLock.take(path)
-            assert error.value.holder == os.getpid()
+            assert error.value.holder == Holder(os.getpid(), Role.BOT)
     FileLock.take(path).release()
 
 

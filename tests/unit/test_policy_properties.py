@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.ops.rules import Rules
-from bot.policy import ANYBODY, CONFIGURABLE, RUNS, Action, Actor, Facts, PolicyRow, authorise
+from bot.policy import ANYBODY, CONFIGURABLE, RUNS, Action, Actor, Facts, PolicyRow, admission, authorise, sight
 
 ROLES = ("dev", "sre", "owner")
 ENVIRONMENTS = ("dev", "prod", ANYBODY)
@@ -127,3 +127,29 @@ def test_a_changed_row_changes_the_digest_and_another_row_does_not(
     others = tuple(r for r in table if r.action == f"{kind}:run")
     assert Rules(others).digest(kind, place, "dev", content) == before
     assert Rules(table).digest(kind, place, "sre", content) != before
+
+
+@given(rows, actors, st.sampled_from(sorted(CONFIGURABLE - RUNS)))
+def test_one_sees_exactly_what_each_environment_s_own_rule_grants(
+    table: tuple[PolicyRow, ...], actor: Actor, action: Action
+) -> None:
+    seen = sight(table, actor, action)
+    for place in ("dev", "prod", "staging", "", ANYBODY):
+        assert seen.covers(place) is authorise(table, actor, action, place).allowed
+        assert seen.rest.covers(place) is not seen.covers(place)
+    assert seen.whole is all(seen.covers(place) for place in ("dev", "prod", "staging"))
+
+
+@given(rows, actors, st.sampled_from(sorted(CONFIGURABLE - RUNS)))
+def test_a_door_lets_begin_whoever_may_look_anywhere_and_nobody_else(
+    table: tuple[PolicyRow, ...], actor: Actor, action: Action
+) -> None:
+    everywhere = ("dev", "prod", ANYBODY)
+    anywhere = any(authorise(table, actor, action, place).allowed for place in everywhere)
+    decision = admission(table, actor, action, ANYBODY)
+    assert decision.allowed is anywhere
+    if not anywhere:
+        assert decision in [authorise(table, actor, action, place) for place in everywhere]
+        assert (decision.row is not None) is any(row.action == action for row in table)
+    for place in ("dev", "prod", "staging"):
+        assert admission(table, actor, action, place) == authorise(table, actor, action, place)

@@ -74,6 +74,19 @@ def test_help_tells_alone_from_with_an_approval() -> None:
     assert verdict(house(), person("sre"), Action.RELOAD) == "you: control if approved"
 
 
+def test_help_names_where_one_may_look_once_a_row_tells_environments_apart() -> None:
+    rows = (
+        PolicyRow(Action.STATUS_VIEW, "*", requesters=("*",)),
+        PolicyRow(Action.STATUS_VIEW, "prod", requesters=("sre",)),
+    )
+    parted = house(settings=Rows(rows))
+    assert verdict(parted, person("dev"), Action.STATUS_VIEW) == "you: dev, control"
+    assert verdict(parted, person("sre"), Action.STATUS_VIEW) == "you: dev, prod, control"
+    assert verdict(parted, person("guest"), Action.STATUS_VIEW) == "you: no"
+    told = "".join(rights_lines(parted, person("dev")))
+    assert "no · status:view in prod" in told
+
+
 def test_help_says_that_deciding_about_an_operation_depends_on_whose_it_is() -> None:
     assert (
         verdict_over(house(), person("sre"), Action.OPERATION_CANCEL)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bot.ops.model import Status, Verdict, Vote
 from bot.ops.seed import load_seed
-from bot.ops.sentences import already, moment, named, over, people, title, what_next
+from bot.ops.sentences import already, closed, moment, named, over, people, title, what_next
 from tests.unit.engine_room import open_room
 from tests.unit.golden import expect
 from tests.unit.test_card import PENDING
@@ -40,6 +40,13 @@ def test_names_and_times() -> None:
     assert moment(datetime(2026, 8, 1, 14, 3, tzinfo=timezone(timedelta(hours=2)))) == "2026-08-01 12:03 UTC"
     assert moment(None) == "an unknown time"
     assert (people(YES, Verdict.APPROVE), people(YES, Verdict.DENY)) == ("sre and sre2", "")
+
+
+def test_whose_the_locks_of_a_closed_operation_are() -> None:
+    ended = replace(PENDING, status=Status.FAILED)
+    assert closed(ended) == "You closed #184 as failed; its locks are free."
+    taken = replace(ended, status=Status.CANCELLED, locks_taken_by=190)
+    assert closed(taken) == "You closed #184 as cancelled; #190 has taken its locks over."
 
 
 async def test_what_a_history_from_a_file_leaves(tmp_path: Path) -> None:

@@ -64,6 +64,12 @@ class Voyage:
         self.ran.append(run.operation.id)
         return await self._end(run)
 
+    async def begun(self, run: Run) -> bool:
+        return run.operation.id in self.ran
+
+    async def dropped(self, run: Run, why: str) -> str:
+        return "It never left."
+
     async def resume(self, run: Run) -> Json | None:
         self.resumed.append(run.operation.id)
         return SERVED

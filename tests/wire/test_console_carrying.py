@@ -1,13 +1,23 @@
 """A command without a bot: it carries its own line on, leaves the rest alone, and gives the lock back."""
 
+import argparse
 import asyncio
+import io
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from bot.console.carrying import Carrier, bot_lives
-from bot.db.opening import FileLock
+from bot.console.arguments import add_parsers
+from bot.console.carrying import Carrier, carrying
+from bot.console.command import do
+from bot.console.exits import Exit
+from bot.console.following import Follower
+from bot.console.paper import Paper
+from bot.console.session import Session
+from bot.db.opening import FileLock, Role
 from bot.groundwork import Core, open_core
 from bot.logs import Redactor
 from bot.ops.handler import Failed
@@ -98,11 +108,11 @@ async def test_while_a_bot_lives_it_only_watches(tmp_path):
     async with opened(tmp_path) as (core, deploys):
         ours = await asked(core, "app")
         with FileLock.take(core.settings.database_file):
-            assert bot_lives(core)
+            assert carrying(core).by_bot
             carrier = Carrier(core, ours.id)
             assert not await carrier.look(ours)
             await carrier.close()
-        assert not bot_lives(core)
+        assert carrying(core).holder is None
         assert deploys.dispatched == []
 
 
@@ -114,11 +124,11 @@ async def test_a_bot_that_is_started_again_comes_before_a_command_that_was_watch
             assert not await patient.look(ours)
             assert not await carrier.look(ours)
         assert not await patient.look(ours)
-        assert not bot_lives(core), "the lock was not given back"
+        assert carrying(core).holder is None, "the lock was not given back"
         assert await carrier.look(ours)
-        assert bot_lives(core)
+        assert carrying(core).other == f"another quarterdeck command (process {os.getpid()})"
         await carrier.close()
-        assert not bot_lives(core)
+        assert carrying(core).holder is None
 
 
 async def test_what_only_a_bot_can_do_is_left_to_it(tmp_path):
@@ -127,7 +137,7 @@ async def test_what_only_a_bot_can_do_is_left_to_it(tmp_path):
         reload = replace(ours, kind="reload")
         assert Carrier(core, ours.id).could_carry(ours)
         assert not await Carrier(core, ours.id).look(reload)
-        assert not bot_lives(core)
+        assert carrying(core).holder is None
 
 
 async def test_what_waits_for_a_vote_takes_no_lock(tmp_path):
@@ -136,4 +146,68 @@ async def test_what_waits_for_a_vote_takes_no_lock(tmp_path):
         carrier = Carrier(core, ours.id)
         assert ours.status is Status.PENDING
         assert not await carrier.look(ours)
-        assert not bot_lives(core)
+        assert carrying(core).holder is None
+
+
+# ---- another command that has the lock -----------------------------------------------------------------------------
+
+
+async def typed(core: Core, *words: str) -> tuple[Exit, str]:
+    """The exit code, and everything that the command said, as sre."""
+    parser, out = argparse.ArgumentParser(), io.StringIO()
+    add_parsers(parser.add_subparsers(dest="command"))
+    options = parser.parse_args([*words, "--config", "none"])
+    sre = core.people.person("sre", door=Door.COMMAND_LINE, discord_roles=None)
+    code = await do(Session(core, sre, Paper(core.redactor, out=out, err=out), words[0]), options)
+    return code, out.getvalue()
+
+
+OTHER = f"another quarterdeck command (process {os.getpid()})"
+
+
+async def test_nothing_is_handed_to_a_bot_while_another_command_has_the_lock(tmp_path):
+    async with opened(tmp_path) as (core, _):
+        with FileLock.take(core.settings.database_file, Role.CARRIER):
+            code, said = await typed(core, "deploy", "app", "dev", "--no-wait", "--yes")
+            assert code is Exit.NOT_OVER
+            assert f"is written down; no bot lives, and {OTHER} carries only its own line out" in said
+            assert "handed over" not in said
+            code, said = await typed(core, "deploy", "web", "dev", "--timeout", "1", "--yes")
+            assert code is Exit.NOT_OVER
+            assert f"{OTHER} carries only its own line out" in said
+        with FileLock.take(core.settings.database_file):
+            code, said = await typed(core, "deploy", "app", "dev", "--no-wait", "--yes")
+            assert code is Exit.DONE
+            assert "is handed over to the bot" in said
+
+
+async def test_a_command_that_watches_takes_over_once_the_other_one_has_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr("bot.console.following.Carrier", partial(Carrier, grace_s=0.0))
+    async with opened(tmp_path) as (core, deploys):
+        deploys.gate.set()
+        ours, out = await asked(core, "app"), io.StringIO()
+        follower = Follower(core, Paper(core.redactor, out=out, err=out), ours, timeout_s=60)
+        with FileLock.take(core.settings.database_file, Role.CARRIER):
+            following = asyncio.create_task(follower.follow())
+            async with asyncio.timeout(20):
+                while OTHER not in out.getvalue():
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.7)
+            assert not following.done()
+            assert deploys.dispatched == []
+        async with asyncio.timeout(20):
+            assert await following is Exit.DONE
+        said = out.getvalue()
+        assert said.count(f"{OTHER} carries its own line out") == 1
+        assert said.count("No bot lives here: this command carries it out.") == 1
+        assert deploys.dispatched == [ours.id]
+
+
+async def test_the_status_says_that_only_a_command_is_at_work(tmp_path):
+    async with opened(tmp_path) as (core, _):
+        with FileLock.take(core.settings.database_file, Role.CARRIER):
+            _, said = await typed(core, "status")
+        assert f"NOT RUNNING: {OTHER} carries its own line out" in said
+        with FileLock.take(core.settings.database_file):
+            _, said = await typed(core, "status")
+        assert "Quarterdeck lives" in said

@@ -1,5 +1,7 @@
 """/ops resume, close and withdraw: what they do to an operation, and what they say when they may not."""
 
+import argparse
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from bot.console.paper import Paper
+from bot.console.session import Session
+from bot.console.verdicts import close
 from bot.db.tables import operations
 from bot.ops.model import Operation, Status, Verdict
+from bot.ui.card import Press
 from tests.wire.discord_world import ran
 from tests.wire.front_room import FrontRoom, open_front_room
 
@@ -55,6 +61,32 @@ async def test_an_interrupted_operation_is_closed_with_what_was_found(room: Fron
     assert closed.status == outcome
     assert closed.reason == "dev closed it: GitHub shows no run."
     assert not [lock for lock in await room.house.engine.locks() if lock.operation_id == operation.id]
+
+
+async def test_whoever_closes_what_lost_its_locks_is_not_told_that_they_are_free(room: FrontRoom) -> None:
+    engine, store = room.house.engine, room.house.store
+    for door in ("command", "button", "host"):
+        operation, other = await interrupted(room), await room.ask("dev", "prod")
+        change = {"locks_taken_by": other.id}
+        taken = await room.house.database.write(
+            lambda db, number=operation.id, change=change: store.change(db, number, (Status.INTERRUPTED,), **change)
+        )
+        engine.changed(taken)
+        match door:
+            case "command":
+                text = await said(room, "dev", "ops close", operation, reason="Seen to.")
+            case "button":
+                handles = await room.drawn(operation)
+                pressed = await room.press("dev", await room.message_of(operation.card_key), handles[Press.CLOSE])
+                text = pressed["text"]
+            case _:
+                out = io.StringIO()
+                options = argparse.Namespace(operation=operation.id, outcome="failed", reason="Seen to.")
+                paper = Paper(room.house.redactor, out=out, err=out)
+                await close(Session(room.house, room.person("dev"), paper, "ops close"), options)
+                text = out.getvalue()
+        assert f"You closed {operation.short_id} as failed; {other.short_id} has taken its locks over." in text, door
+        await engine.cancel(other.id, room.person("dev"))
 
 
 async def test_an_approval_is_taken_back_while_the_operation_waits_for_another(room: FrontRoom) -> None:

@@ -298,10 +298,15 @@ class Board:
         await self._store.gone(row)
 
     async def _stands(self, row: CardRow, rendering: Rendering, message_id: int, *, complete: bool) -> None:
-        """Note the message. A card of which only the pinging line stands stays dirty and is edited at once."""
+        """Note the message, once it is pinned where it shall be: a crash between the two leaves it to be found again.
+
+        A card of which only the pinging line stands stays dirty and is edited at once.
+        """
         if rendering.once:
             await self._store.drop(row.key)
             return
+        if rendering.pinned:
+            await self._pin(row, message_id)
         state = {**rendering.state, "pinged": True}
         if not complete:
             state["fingerprint"] = ""
@@ -317,7 +322,6 @@ class Board:
             await self._want_beside(row, rendering)
         if rendering.pinned:
             self._rhythm.routine_s = ROUTINE_S
-            await self._pin(row, message_id)
 
     async def _pin(self, row: CardRow, message_id: int) -> None:
         """Pin the message, once. Without the permission it stands unpinned, and the log says so."""

@@ -29,8 +29,8 @@ def to_csv(events: Iterable[Event]) -> str:
 
 
 def to_jsonl(events: Iterable[Event]) -> str:
-    """One JSON object a line, with the columns as keys."""
-    return "".join(json.dumps(_row(event), ensure_ascii=False) + "\n" for event in events)
+    """One JSON object a line, with the columns as keys; ASCII, since many readers end a line at U+2028 too."""
+    return "".join(json.dumps(_row(event)) + "\n" for event in events)
 
 
 def _row(event: Event) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -35,8 +36,9 @@ def test_no_cell_can_be_taken_for_a_formula(first: str) -> None:
 
 
 def test_json_lines_are_exact() -> None:
-    [line] = to_jsonl([REFUSED]).splitlines()
-    assert json.loads(line)["text"] == REFUSED.text
+    refused = replace(REFUSED, text=SAID + "\u2028\u0085 she said\u2029")
+    [line] = to_jsonl([refused]).splitlines()
+    assert json.loads(line)["text"] == refused.text
     assert set(json.loads(line)) == set(COLUMNS)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from typing import Any
 
 from bot.console.exits import Exit
@@ -10,6 +11,7 @@ from tests.story.host_console import Console, said_until
 from tests.story.steps import asked, card_of, cards_of, ended, live_commit
 from tests.story.world_driver import World
 
+LIMIT_S = 6
 NOT_CONFIRMED = "roles not confirmed"
 
 
@@ -120,6 +122,43 @@ async def test_one_person_alone_restores_production_with_discord_github_and_the_
     assert NOT_CONFIRMED in card.text
     assert "succeeded" in (await ended(world, operation)).text
     assert [len(await cards_of(world, each)) for each in (operation, f"#{said.json['id']}")] == [1, 1]
+
+
+async def test_a_deploy_that_was_killed_while_it_built_locks_nobody_out_while_discord_stays_away(world: World):
+    await world.reconfigure(patch={"limits": {"cancel_confirm_s": LIMIT_S}})
+    good = await live_commit(world, "prod")
+    sha = await world.push({"app/CHANGES.md": "a version whose build takes long\n"}, "A version that builds for long")
+    await world.github("checks", sha=sha, conclusion="success")
+    await world.clock(0.2)
+    operation = await asked(world, "dev", "prod")
+    await world.settle(await world.press("sre2", await card_of(world, operation, "waiting"), "Approve"))
+    await card_of(world, operation, "Build")
+    witness = Witness(world)
+
+    async def building() -> bool:
+        return witness.saved(int(operation.strip("#")), "run_id")
+
+    await world.until("the build to be known", building)
+    await killed(world)
+    await world.fault("discord", "refuse")
+    since = await witness.mark()
+    asked_at = time.monotonic()
+    said = await Console(world)("rollback", "app", "prod", "--yes", "--json")
+    assert said.code == Exit.DONE, said.err
+    assert f"{operation} (deploy of app to prod, {sha[:7]}) was left running" in said.err
+    assert "waits for a check before it goes on: Discord" in said.err
+    assert f"could not be checked whether the decision still holds within {LIMIT_S} s" in said.err
+    assert f"It took over the locks of {operation}, which is interrupted." in said.err
+    print(f"through after {time.monotonic() - asked_at:.1f} s")
+    assert len(witness.rollouts(since)) == 1
+    assert await live_commit(world, "prod") == good
+    await world.clear_faults()
+    await world.bot("start")
+    card = await card_of(world, operation, "interrupted")
+    assert f"#{said.json['id']} has taken its lock over" in card.text
+    opened = await world.settle(await world.press("dev", card, next(x for x in card.labels if "Close" in x)))
+    await world.submit("dev", opened.id, {opened.modal["fields"][0]["label"]: "Rolled back."})
+    await ended(world, operation)
 
 
 async def test_production_is_restored_through_a_living_bot_while_discord_refuses_everybody(world: World):

@@ -15,7 +15,7 @@ async def pinned(world: World, *words: str, without: str = "", timeout_s: float 
     """Wait until the pinned board holds all the words."""
 
     async def probe() -> Message | None:
-        found = [m for m in await world.messages() if m.raw["pinned"]]
+        found = [m for m in await world.every_message() if m.raw["pinned"]]
         assert len(found) <= 1, "there is one board"
         fits = found and all(word in found[0].text for word in words) and not (without and without in found[0].text)
         return found[0] if fits else None

@@ -306,6 +306,13 @@ class World:
         query |= ({"user": user} if user else {}) | ({"after": after} if after else {})
         return [Message.of(raw) for raw in (await self.get("/messages", query))["messages"]]
 
+    async def every_message(self, channel: str = "ops") -> list[Message]:
+        """All messages of the channel, oldest first, however many there are."""
+        found: list[Message] = []
+        while page := await self.messages(channel, after=found[-1].id if found else "0"):
+            found += page
+        return found
+
     # -- views and levers ---------------------------------------------------------------------------------------------
 
     async def state(self) -> Json:

@@ -15,7 +15,8 @@ test: lint ## run every check and test, the core's with branch coverage; what is
 	@tests/servers.sh
 ifeq ($(strip $(ARGS)),)
 	@status=0; \
-	.venv/bin/python -m pytest tests/unit --cov --cov-report=term || status=$$?; \
+	.venv/bin/python -m pytest tests/unit --cov --cov-report=term --cov-report=json:.cache/coverage.json || status=$$?; \
+	.venv/bin/python -m tests.branches .cache/coverage.json || status=$$?; \
 	.venv/bin/python -m pytest tests/wire tests/story tests/crash tests/page || status=$$?; \
 	exit $$status
 else

@@ -111,7 +111,8 @@ operations = Table(
     Column("expires_at", UtcDateTime),
     Column("reminded_at", UtcDateTime),
     Column("approved_at", UtcDateTime),
-    # Since when it could start and has not: null while it stands in a queue, so that the queue costs it nothing.
+    # Since when it could start, or go on after it was taken over, and has not: null while it stands in a queue, so
+    # that the queue costs it nothing, and while it runs. Of an interrupted one: it took locks over and has not begun.
     Column("startable_since", UtcDateTime),
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),

@@ -63,11 +63,13 @@ class Endings:
     def close(
         self, connection: Connection, operation: Operation, actor: Actor, status: Status, reason: str
     ) -> Operation | Refused:
-        """End an interrupted operation by a person's word, and free its locks."""
+        """End an interrupted operation by a person's word, and free its locks; what it took over before it had begun
+        goes back to those who are interrupted still.
+        """
         refusal = self._interrupted_refusal(operation, actor, Action.OPERATION_CLOSE)
         if refusal is not None:
             return self._refused(connection, "close.refused", operation, actor, refusal)
-        self._store.release_locks(connection, operation.id)
+        self._store.let_locks_go(connection, operation, begun=operation.startable_since is None)
         said = f"{actor.name} closed it: {reason}"
         return self._store.moved(
             connection,
@@ -92,7 +94,8 @@ class Endings:
         if refusal is not None:
             return self._refused(connection, "resume.refused", operation, actor, refusal)
         text = f"{actor.name} let it look again."
-        cleared = {"lease_owner": "", "reason": "", "cancel_requested_at": None, "cancel_requested_by": ""}
+        cleared: dict[str, Any] = {"lease_owner": "", "reason": "", "startable_since": None}
+        cleared |= {"cancel_requested_at": None, "cancel_requested_by": ""}
         return self._store.moved(
             connection, operation.id, Status.RUNNING, actor=actor.name, text=text, data=trace(actor), **cleared
         )

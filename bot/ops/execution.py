@@ -61,6 +61,15 @@ class Execution:
         if why != self._operation.waiting_for:
             await self._write(lambda connection: self._change(connection, waiting_for=why))
 
+    async def held_back(self, why: str, since: datetime) -> None:
+        """Say what it waits for before it may go on, and since when: that outlives this execution."""
+        await self._write(lambda connection: self._change(connection, waiting_for=why, startable_since=since))
+
+    async def goes_on(self) -> None:
+        """It is not held back, or no longer."""
+        if self._operation.waiting_for or self._operation.startable_since is not None:
+            await self._write(lambda connection: self._change(connection, waiting_for="", startable_since=None))
+
     async def checkpoint(self, **values: object) -> None:
         """See `Run.checkpoint`."""
 
@@ -89,9 +98,21 @@ class Execution:
 
         await self._write(write)
 
-    async def end(self, status: Status, *, reason: str = "", log_tail: str = "", result: Json | None = None) -> bool:
-        """Write how it ended; the locks go with it, unless nobody knows what the outside did. False: it had ended."""
+    async def end(
+        self,
+        status: Status,
+        *,
+        reason: str = "",
+        log_tail: str = "",
+        result: Json | None = None,
+        begun: bool = True,
+    ) -> bool:
+        """Write how it ended; the locks go with it, unless nobody knows what the outside did. False: it had ended.
+
+        What has not `begun` gives the locks that it took over back, or keeps in mind that it must.
+        """
         now = self._store.now()
+        unbegun_since = None if begun or status is not Status.INTERRUPTED else self._operation.startable_since or now
 
         def write(connection: Connection) -> Operation | None:
             steps = ended_steps(self._store.steps(connection, self._operation.id), status, now)
@@ -107,12 +128,13 @@ class Execution:
                 result=result or {},
                 steps=steps,
                 waiting_for="",
+                startable_since=unbegun_since,
                 ended_at=None if status is Status.INTERRUPTED else now,
                 lease_owner="",
                 lease_until=None,
             )
             if operation is not None and status is not Status.INTERRUPTED:
-                self._store.release_locks(connection, operation.id)
+                self._store.let_locks_go(connection, operation, begun=begun)
             return operation
 
         operation = await self._store.database.write(write)

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from bot.errors import QuarterdeckError
 from bot.logs import bound
 from bot.metrics import Metrics
+from bot.ops.checks import Checks, Later
 from bot.ops.engine import Engine
 from bot.ops.execution import BOT, Execution
 from bot.ops.handler import Cancelled, Failed, Interrupted, Registry
@@ -56,10 +57,6 @@ class _Outcome:
     result: Json | None = None
 
 
-class _Later(Exception):
-    """Whether a decision still holds cannot be told at the moment; the text says what is waited for."""
-
-
 class InProcessExecutor:
     """Carries operations out in this process. `tick_s` is how often it looks when nobody wakes it."""
 
@@ -79,6 +76,7 @@ class InProcessExecutor:
         self._limits = limits
         self._metrics = metrics or Metrics()
         self._tick_s = tick_s
+        self._checks = Checks(engine, registry, within_s=limits.cancel_confirm_s, broken=self._broken)
         self._owner = secrets.token_hex(8)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._executions: dict[int, Execution] = {}
@@ -241,8 +239,8 @@ class InProcessExecutor:
 
     async def _still_holds(self, operation: Operation) -> bool:
         try:
-            why = await self._stale_because(operation, "the start")
-        except _Later as later:
+            why = await self._checks.before_start(operation)
+        except Later as later:
             await self._wait(operation, str(later))
             return False
         if not why:
@@ -262,21 +260,6 @@ class InProcessExecutor:
         if stale is not None:
             self._engine.changed(stale)
         return False
-
-    async def _stale_because(self, operation: Operation, what: str) -> str:
-        """Why policy, roles or the plan no longer hold, before `what`; empty when they do.
-
-        Raises:
-            _Later: it cannot be told at the moment.
-        """
-        try:
-            why = await self._engine.stale_because(operation)
-            return why or await self._registry.of(operation.kind).recheck(operation)
-        except QuarterdeckError as error:
-            raise _Later(f"a check before {what}: {error}") from error
-        except Exception as error:
-            reference = self._broken(f"the check before operation {operation.id} broke")
-            raise _Later(f"a check before {what}, which broke (reference {reference})") from error
 
     async def _wait(self, operation: Operation, why: str) -> None:
         """Try again a little later; the time until it must have started goes on."""
@@ -317,27 +300,30 @@ class InProcessExecutor:
                 await self._run(execution, resumes=True)
 
     async def _may_go_on(self, execution: Execution) -> bool:
-        """Whether what was taken over goes on. False: it has ended as stale, or is taken over again a little later.
-
-        What may be outside already is looked at whatever has changed, and a wish to cancel needs no decision.
-        """
-        operation = execution.operation
-        if operation.kind not in self._registry.kinds or execution.cancel_requested.is_set():
-            return True
-        handler = self._registry.of(operation.kind)
-        if await handler.begun(execution):
-            return True
+        """Whether what was taken over goes on. False: it has ended, or is taken over again a little later."""
         try:
-            why = await self._stale_because(operation, "it goes on")
-        except _Later as later:
-            self._hold_back(operation.id)
-            await execution.waiting(str(later))
-            return False
-        await execution.waiting("")
+            why = await self._checks.before_going_on(execution)
+        except Later as later:
+            if not execution.cancel_requested.is_set():  # asked for meanwhile: that needs no decision
+                await self._held_back(execution, later)
+                return False
+            why = ""
+        await execution.goes_on()
         if why:
-            left = await handler.dropped(execution, why)
-            await self._end(execution, _Outcome(Status.STALE, f"{why} {left}".rstrip()))
+            await self._end(execution, _Outcome(Status.STALE, why))
         return not why
+
+    async def _held_back(self, execution: Execution, later: Later) -> None:
+        """Try again a little later; but whoever holds locks and cannot go on is no longer waited for than anybody
+        waits for an outside that does not confirm a stop: then a human decides, and others may take the locks over.
+        """
+        operation, limit_s = execution.operation, self._limits.cancel_confirm_s
+        since = operation.startable_since or execution.began_at
+        if self._store.now() < since + timedelta(seconds=limit_s):
+            self._hold_back(operation.id)
+            await execution.held_back(str(later), since)
+            return
+        await self._end(execution, _Outcome(Status.INTERRUPTED, later.given_up(operation, limit_s)))
 
     def _lease(self) -> dict[str, Any]:
         until = self._store.now() + timedelta(seconds=self._limits.lease_s)
@@ -378,8 +364,11 @@ class InProcessExecutor:
         return _Outcome(Status.SUCCEEDED, result=result)
 
     async def _end(self, execution: Execution, outcome: _Outcome) -> None:
+        """Write the outcome. What took locks over and has not begun outside says nothing about what they protect."""
+        took_over = bool(execution.operation.takes_over) and outcome.status is not Status.SUCCEEDED
+        begun = not took_over or await self._checks.has_begun(execution)
         if not await execution.end(
-            outcome.status, reason=outcome.reason, log_tail=outcome.log_tail, result=outcome.result
+            outcome.status, reason=outcome.reason, log_tail=outcome.log_tail, result=outcome.result, begun=begun
         ):
             return
         operation = execution.operation

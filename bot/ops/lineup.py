@@ -31,6 +31,8 @@ class Standing:
     lease_until: datetime | None
     cancel_requested_at: datetime | None
     takes_over: tuple[int, ...] = ()
+    startable_since: datetime | None = None
+    """Of a running one: it is held back since then, and `waiting_for` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ def _behind(operation: Standing, ahead: Sequence[Standing]) -> str:
             does = "interrupted since; a rollback that is asked for now takes its locks over"
         case Status.INTERRUPTED:
             does = "interrupted, and keeps its locks until somebody resumes or closes it"
+        case Status.RUNNING if first.startable_since is not None:
+            does = f"held back: {first.waiting_for.rstrip('.')}; cancel #{first.id}, or wait until it is interrupted"
         case Status.RUNNING:
             does = first.step or "running"
         case _:

@@ -149,6 +149,9 @@ class Operation:
     """The interrupted operations whose locks it takes over when it starts."""
     locks_taken_by: int | None = None
     """The operation that took this interrupted one's locks over."""
+    startable_since: datetime | None = None
+    """Since when it could start or go on and has not. An interrupted one keeps it if it had taken locks over and has
+    not begun outside: then they go back when it is closed."""
 
     @property
     def short_id(self) -> str:

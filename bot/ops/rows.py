@@ -55,6 +55,7 @@ def operation_of(row: RowMapping, now: datetime) -> Operation:
         roles_confirmed=row["roles_confirmed"],
         takes_over=tuple(row["takes_over"]),
         locks_taken_by=row["locks_taken_by"],
+        startable_since=row["startable_since"],
     )
 
 

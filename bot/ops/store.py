@@ -349,8 +349,32 @@ class Store(Record):
         statement = select(locks.c.resource, locks.c.operation_id).where(locks.c.resource.in_(resources))
         return {str(row.resource): int(row.operation_id) for row in connection.execute(statement)}
 
-    def release_locks(self, connection: Connection, operation_id: int) -> None:
-        connection.execute(statements.RELEASE_LOCKS, {"wanted_id": operation_id})
+    def let_locks_go(self, connection: Connection, operation: Operation, *, begun: bool) -> None:
+        """Free the locks of an operation that ends. If it has not `begun`, it has changed nothing of what those did
+        from whom it took them over: they get them back.
+        """
+        if not begun:
+            self._give_back(connection, operation)
+        connection.execute(statements.RELEASE_LOCKS, {"wanted_id": operation.id})
+
+    def _give_back(self, connection: Connection, operation: Operation) -> None:
+        """Give the interrupted operations their locks back, as far as this one still has them; where another one has
+        taken them over from this one, it is that one that they have lost them to.
+        """
+        robbed = and_(operations.c.locks_taken_by == operation.id, operations.c.status == Status.INTERRUPTED)
+        for former_id in connection.execute(select(operations.c.id).where(robbed).order_by(operations.c.id)).scalars():
+            former = self.known(connection, former_id)
+            theirs = and_(locks.c.operation_id == operation.id, locks.c.resource.in_(set(former.locks)))
+            returned = connection.execute(update(locks).where(theirs).values(operation_id=former_id, since=self.now()))
+            whole = self.holders(connection, former.locks) == dict.fromkeys(former.locks, former_id)
+            taken_by = None if whole else operation.locks_taken_by
+            self.change(connection, former_id, (Status.INTERRUPTED,), locks_taken_by=taken_by)
+            if returned.rowcount:
+                back = f"{operation.short_id} is over without having sent anything, as far as is known: it gave "
+                data, name = {"by_operation": operation.id}, "locks.given_back"
+                self.record(connection, name, "bot", f"{back}its locks back.", operation_id=former_id, data=data)
+                gave, data = f"It gave the locks of {former.short_id} back.", {"to_operation": former_id}
+                self.record(connection, name, "bot", gave, operation_id=operation.id, data=data)
 
     def locks(self, connection: Connection) -> list[Lock]:
         return [Lock(**row) for row in connection.execute(select(locks).order_by(locks.c.resource)).mappings()]

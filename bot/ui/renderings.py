@@ -37,7 +37,7 @@ AUDITED = (
     "operation.stale", "operation.succeeded", "operation.failed", "operation.interrupted",
     "vote.approve", "vote.deny", "vote.refused", "request.refused", "cancel.requested", "cancel.refused",
     "close.refused", "resume.refused", "door.refused", "vote.withdrawn", "withdraw.refused", "locks.taken_over",
-    NOT_CONFIRMED, "roles.confirmed",
+    "locks.given_back", NOT_CONFIRMED, "roles.confirmed",
     "config.loaded", "config.reloaded", "config.refused", "state.restored",
 )  # fmt: skip
 """The events that the audit channel shows: decisions and outcomes, not progress."""

@@ -1,11 +1,13 @@
 """`python -m tests.crash.table`: runs every instant with each outage, and writes what came of it into the README.
 
 Cases run side by side in a few worlds. What is done is kept in `.cache/crash.json`, so that a run that was broken off
-goes on where it was (`--anew` begins from nothing). The README is written once every instant has been seen to end well.
+goes on where it was (`--anew` begins from nothing), as long as the bot is the same to the letter. The README is written
+once every instant has been seen to end well.
 """
 
 import argparse
 import asyncio
+import hashlib
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +19,7 @@ from tests.crash.instants import INSTANTS, Ending, Instant
 from tests.crash.side_by_side import WORLDS, Case, SideBySide
 from tests.story.world_driver import ROOT
 
+SOURCES = ("bot", "cogs")
 KEPT = ROOT / ".cache" / "crash.json"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- crash -->", "<!-- /crash -->"
@@ -41,23 +44,36 @@ def key(case: Case) -> str:
 # -- running ---------------------------------------------------------------------------------------------------------
 
 
-def kept() -> Results:
-    """The results so far; of instants that are no more, or are judged differently now, none."""
+def code(root: Path = ROOT) -> str:
+    """The sha256 of the bot's sources: another bot has not been seen to die."""
+    digest = hashlib.sha256()
+    for folder in SOURCES:
+        for path in sorted((root / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def kept(bot: str, path: Path = KEPT) -> Results:
+    """The results so far of this very bot; of instants that are no more, or are judged differently now, none."""
     try:
-        found = json.loads(KEPT.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    found = stored["results"] if stored.get("code") == bot else {}
     endings = {key((instant, outage)): instant.ending for instant, outage in cases()}
     results = {name: Result(**{**row, "ending": Ending(row["ending"])}) for name, row in found.items()}
     return {name: result for name, result in results.items() if endings.get(name) is result.ending}
 
 
-def keep(results: Results) -> None:
-    KEPT.parent.mkdir(exist_ok=True)
-    KEPT.write_text(json.dumps({name: asdict(result) for name, result in results.items()}, indent=1), encoding="utf-8")
+def keep(results: Results, bot: str, path: Path = KEPT) -> None:
+    path.parent.mkdir(exist_ok=True)
+    rows = {name: asdict(result) for name, result in results.items()}
+    path.write_text(json.dumps({"code": bot, "results": rows}, indent=1), encoding="utf-8")
 
 
-async def run(todo: Sequence[Case], worlds: int, results: Results) -> list[str]:
+async def run(todo: Sequence[Case], worlds: int, results: Results, bot: str) -> list[str]:
     """Run the cases; what went wrong, in words."""
     failures = list[str]()
     async with SideBySide(todo, worlds=worlds) as crashes:
@@ -69,7 +85,7 @@ async def run(todo: Sequence[Case], worlds: int, results: Results) -> list[str]:
                 failures.append(f"{key(case)}: {error!r}")
                 print(f"FAILED {key(case)}: {error}", flush=True)
                 return
-            keep(results)
+            keep(results, bot)
             print(f"{len(results)}/{len(cases())} {key(case)}: {results[key(case)].ending}", flush=True)
 
         await asyncio.gather(*(tell(case) for case in todo))
@@ -157,9 +173,10 @@ def main() -> int:
     parser.add_argument("--anew", action="store_true", help="forget what earlier runs have seen")
     parser.add_argument("--worlds", type=int, default=WORLDS, help=f"so many worlds side by side (default {WORLDS})")
     asked = parser.parse_args()
-    results = {} if asked.anew else kept()
+    bot = code()
+    results = {} if asked.anew else kept(bot)
     todo = [case for case in cases() if key(case) not in results and asked.only in key(case)]
-    failures = asyncio.run(run(todo, asked.worlds, results))
+    failures = asyncio.run(run(todo, asked.worlds, results, bot))
     for failure in failures:
         print(failure.split("\n", 1)[0], file=sys.stderr)
     left = len(cases()) - len(results)

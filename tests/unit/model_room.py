@@ -256,6 +256,11 @@ class Process:
         self.executor = InProcessExecutor(self.engine, registry, store, Limits(), tick_s=3600)
         await self.executor.start()
 
+    @property
+    def lease_name(self) -> str:
+        """What stands in the rows that this process looks after."""
+        return self.executor._owner
+
     def call(self, work: Awaitable[T]) -> T:
         """Run one thing to its end, and whatever else of the process comes to pass meanwhile."""
 

@@ -1,5 +1,8 @@
 """Whose turn it is, without a database."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +33,19 @@ def test_the_holder_is_named_with_what_it_does() -> None:
     holder = standing(183, "dev/app", status=Status.RUNNING, step="Pull")
     (turn,) = line_up([standing(184, "dev/app")], {"dev/app": holder}, begun=frozenset(), free_slots=8)
     assert turn.waiting_for == "2nd behind #183 (deploy of app to dev, started by dev): Pull"
+
+
+def test_a_holder_that_is_held_back_says_why_and_how_to_end_that() -> None:
+    held = replace(
+        standing(183, "dev/app", status=Status.RUNNING, step="Build"),
+        startable_since=datetime(2026, 8, 1, tzinfo=UTC),
+        waiting_for="a check before it goes on: Discord cannot be reached.",
+    )
+    (turn,) = line_up([standing(184, "dev/app")], {"dev/app": held}, begun=frozenset(), free_slots=8)
+    assert turn.waiting_for == (
+        "2nd behind #183 (deploy of app to dev, started by dev): held back: a check before it goes on: Discord cannot "
+        "be reached; cancel #183, or wait until it is interrupted"
+    )
 
 
 def test_an_interrupted_holder_says_that_it_waits_for_a_person() -> None:

@@ -1,12 +1,14 @@
 """A rollback takes the locks of an interrupted operation over, so that one person alone can restore a service."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from bot.errors import Refused
-from bot.ops.handler import Interrupted
-from bot.ops.model import Operation, Status
+from bot.errors import Refused, Unavailable
+from bot.ops.handler import Cancelled, Failed, Interrupted, Run
+from bot.ops.model import Json, Operation, Status
+from bot.ops.sentences import closed
 from tests.unit.engine_room import DEV, SRE, SRE2, Deploy, Room, open_room
 
 
@@ -155,3 +157,153 @@ async def test_a_restart_gives_no_lock_back_to_the_interrupted_one(tmp_path: Pat
         assert (await room.becomes(rollback, Status.SUCCEEDED)).takes_over == (lost.id,)
         with pytest.raises(Refused, match="took them over"):
             await room.engine.resume(lost.id, SRE2)
+
+
+# ---- a rollback that ends without having done anything -------------------------------------------------------------
+
+
+class Hesitant(Deploy):
+    """A rollback that stands still before it has sent anything, until `sends` is set; a cancel ends it there."""
+
+    def __init__(self) -> None:
+        super().__init__(kind="rollback")
+        self.sends, self.fails = asyncio.Event(), ""
+
+    async def run(self, run: Run) -> Json:
+        await run.step("Rollout", "running")
+        while not self.sends.is_set():
+            if self.fails:
+                raise Failed(self.fails)
+            if run.cancel_requested.is_set():
+                raise Cancelled("Cancelled before anything was sent to the host.")
+            await asyncio.sleep(0.005)
+        return await super().run(run)
+
+    async def resume(self, run: Run) -> Json | None:
+        return await (super().resume(run) if await self.begun(run) else self.run(run))
+
+
+async def standing_still(room: Room, lost: Operation) -> tuple[Hesitant, Operation]:
+    """A rollback that has taken the locks over, and has sent nothing yet."""
+    handler = Hesitant()
+    room.registry.add(handler)
+    rollback = await back(room, lost.id)
+    await room.becomes(rollback, Status.RUNNING)
+    assert await holders(room) == {"prod/app": rollback.id}
+    return handler, rollback
+
+
+async def given_back(room: Room, lost: Operation, rollback: Operation) -> None:
+    """The interrupted one has its locks as before: whoever waits goes on waiting, and it can look again."""
+    assert await holders(room) == {"prod/app": lost.id}
+    there = await room.engine.operation(lost.id)
+    assert (there.status, there.locks_taken_by) == (Status.INTERRUPTED, None)
+    events = {e.operation_id: e for e in await room.engine.events() if e.name == "locks.given_back"}
+    assert events[lost.id].text == (
+        f"#{rollback.id} is over without having sent anything, as far as is known: it gave its locks back."
+    )
+    assert events[lost.id].data == {"by_operation": rollback.id}
+    assert events[rollback.id].data == {"to_operation": lost.id}
+    waiting = await room.approve(await room.ask(environment="prod", commit="e" * 40), SRE)
+
+    async def behind() -> bool:
+        return f"behind #{lost.id}" in (await room.engine.operation(waiting.id)).waiting_for
+
+    await room.until(behind)
+    await room.engine.cancel(waiting.id, DEV)
+    await room.engine.resume(lost.id, DEV)
+    await room.becomes(lost, Status.SUCCEEDED)
+
+
+@pytest.mark.parametrize("end", ["stale", "cancelled", "failed"])
+async def test_one_that_ends_before_it_has_sent_anything_gives_the_locks_back(tmp_path: Path, end: str) -> None:
+    async with open_room(tmp_path) as room:
+        lost = await interrupted(room)
+        handler, rollback = await standing_still(room, lost)
+        match end:
+            case "stale":
+                await room.executors.pop().close()
+                handler.stale = "prod now runs another version."
+                await room.start()
+            case "cancelled":
+                await room.engine.cancel(rollback.id, DEV)
+            case _:
+                handler.fails = "The rollout was not started. AWS refuses it."
+        await room.becomes(rollback, Status(end))
+        await given_back(room, lost, rollback)
+
+
+@pytest.mark.parametrize("end", [Cancelled("The host has stopped."), Failed("It did not become healthy.")])
+async def test_one_that_has_sent_something_keeps_what_it_took(tmp_path: Path, end: Exception) -> None:
+    async with open_room(tmp_path) as room:
+        lost = await interrupted(room)
+        handler, rollback = await standing_still(room, lost)
+        handler.error = end
+        handler.sends.set()
+        handler.gate.set()
+        await room.becomes(rollback, Status.CANCELLED, Status.FAILED)
+        assert await holders(room) == {}
+        assert (await room.engine.operation(lost.id)).locks_taken_by == rollback.id
+
+
+async def held_back_for_good(room: Room, rollback: Operation, handler: Hesitant) -> Operation:
+    """Killed before it has sent anything, and never checked again: interrupted, with the locks."""
+    await room.executors.pop().close()
+    handler.recheck_error = Unavailable("aws", "AWS is away.")
+    await room.start()
+
+    async def waits() -> bool:
+        return "AWS is away." in (await room.engine.operation(rollback.id)).waiting_for
+
+    await room.until(waits)
+    room.clock.advance(seconds=61)
+    return await room.becomes(rollback, Status.INTERRUPTED)
+
+
+async def test_closing_one_that_never_began_gives_the_locks_back_and_says_so(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        lost = await interrupted(room)
+        handler, rollback = await standing_still(room, lost)
+        await held_back_for_good(room, rollback, handler)
+        assert await holders(room) == {"prod/app": rollback.id}
+        ended = await room.engine.close(rollback.id, SRE, Status.FAILED, reason="It did nothing.")
+        assert closed(ended) == (
+            "You closed #2 as failed; it had sent nothing, so #1 has the locks back unless it is closed, too."
+        )
+        await given_back(room, lost, rollback)
+
+
+async def test_one_that_never_began_and_looks_again_keeps_the_locks_once_it_has_sent(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        lost = await interrupted(room)
+        handler, rollback = await standing_still(room, lost)
+        await held_back_for_good(room, rollback, handler)
+        handler.recheck_error, handler.error = None, Interrupted("The answer of the host was lost.")
+        handler.sends.set()
+        handler.gate.set()
+        await room.engine.resume(rollback.id, SRE)
+
+        async def sent() -> bool:
+            now = await room.engine.operation(rollback.id)
+            return now.status is Status.INTERRUPTED and bool(now.checkpoint)
+
+        await room.until(sent)
+        await room.engine.close(rollback.id, SRE, Status.FAILED, reason="Looked at the host.")
+        assert await holders(room) == {}
+        assert (await room.engine.operation(lost.id)).locks_taken_by == rollback.id
+
+
+async def test_what_one_took_from_another_that_took_it_goes_back_to_the_first(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        lost = await interrupted(room)
+        handler, second = await standing_still(room, lost)
+        await held_back_for_good(room, second, handler)
+        handler.recheck_error = None
+        third = await back(room, second.id)
+        await room.becomes(third, Status.RUNNING)
+        await room.engine.close(second.id, SRE, Status.FAILED, reason="It did nothing.")
+        assert await holders(room) == {"prod/app": third.id}
+        assert (await room.engine.operation(lost.id)).locks_taken_by == third.id
+        await room.engine.cancel(third.id, DEV)
+        await room.becomes(third, Status.CANCELLED)
+        await given_back(room, lost, third)

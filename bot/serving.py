@@ -1,14 +1,15 @@
 """Keeps a house open: until a signal ends it, and anew with another configuration. What is in it is not known here.
 
 The lock of the database is taken once and held over all houses of the process, so that a standby never slips in between
-two of them. A command on the host that has it is waited for: it lets go when its own operation has ended. A new
-configuration closes the house and opens it again in the same process: everything that runs is re-attached from its
-rows, as after a restart. One that cannot be used is refused whole, and the old one comes back.
+two of them. A command on the host that has it is waited for, within limits: it lets go when its own operation has ended
+or only waits itself. A new configuration closes the house and opens it again in the same process: everything that runs
+is re-attached from its rows, as after a restart. One that cannot be used is refused whole, and the old one comes back.
 """
 
 import asyncio
 import gc
 import logging
+import math
 import os
 import signal
 import threading
@@ -20,11 +21,15 @@ from bot.errors import Misconfigured, QuarterdeckError, Unavailable
 from bot.logs import Redactor, configure
 from bot.ops.model import Json
 from bot.services.reload import Configuration, Loaded
-from bot.settings import secret_values
+from bot.settings import Settings, secret_values
 from bot.wiring import House, open_house
 
 STANDBY_LOOK_S = 0.5
 """How often a process that waits for the lock looks whether it is free."""
+TELL_AGAIN_S = 60.0
+"""How often a process that waits for a command says so again."""
+CARRIER_MARGIN_S = 300.0
+"""So much longer than a rollout may take a command is waited for: it builds, waits and checks as well."""
 LOOKED_AT_S = 2.0
 """So long a lock that nobody holds, and that cannot be taken all the same, is tried again: others look at it."""
 END_WITHIN_S = 8.0
@@ -39,7 +44,7 @@ async def serve(path: Path, *, standby: bool = False) -> None:
     """Run the bot with that configuration until it is asked to stop.
 
     With `standby` it waits for as long as another bot has the database, and takes over when that one ends, however it
-    ends. A command on the host that carries its own operation out is always waited for.
+    ends. A command on the host that carries its own operation out is waited for as long as a rollout may take.
 
     Raises:
         Misconfigured, Unavailable: it cannot start, or not go on; the sentence says why.
@@ -48,15 +53,37 @@ async def serve(path: Path, *, standby: bool = False) -> None:
     configure(configuration.loaded.settings.log_level, _redactor(configuration.loaded))
     signals = _Signals(configuration.heard)
     signals.listen()
-    berth = _Berth(configuration.loaded.settings.database_file, signals, standby=standby)
-    lock = await berth.taken()
-    if lock is None:
+    berthed = await _berthed(configuration, signals, standby=standby)
+    if berthed is None:
         return
+    configuration, lock = berthed
     with lock:
-        if berth.waited:
-            configuration = _read_again(configuration)
-            signals.heard, signals.reload = configuration.heard, False
         await _Keeper(configuration, signals, lock).keep()
+
+
+async def _berthed(
+    configuration: Configuration, signals: "_Signals", *, standby: bool
+) -> tuple[Configuration, FileLock] | None:
+    """The configuration, read again after any waiting, and the lock of the database that it names. Where it names
+    another one by then, that one's lock is taken. None: asked to stop before it was free.
+
+    Raises:
+        Unavailable: see `_Berth.taken`.
+    """
+    while True:
+        berth = _Berth(configuration.loaded.settings, signals, standby=standby)
+        lock = await berth.taken()
+        if lock is None:
+            return None
+        if not berth.waited:
+            return configuration, lock
+        configuration = _read_again(configuration)
+        signals.heard, signals.reload = configuration.heard, False
+        database = configuration.loaded.settings.database_file
+        if lock.guards(database):
+            return configuration, lock
+        _log.warning("the configuration names another database by now: %s", database)
+        lock.release()
 
 
 def _read_again(configuration: Configuration) -> Configuration:
@@ -75,11 +102,13 @@ def _redactor(loaded: Loaded) -> Redactor:
 class _Berth:
     """The way to the database's lock."""
 
-    def __init__(self, database: Path, signals: "_Signals", *, standby: bool) -> None:
-        self._database = database
+    def __init__(self, settings: Settings, signals: "_Signals", *, standby: bool) -> None:
+        self._database = settings.database_file
+        self._carrier_limit_s = settings.aws.rollout_timeout_s + CARRIER_MARGIN_S
         self._signals = signals
         self._standby = standby
-        self._told: Holder | None = None
+        self._holder: Holder | None = None
+        self._waits_since = self._tell_at = 0.0
         self.waited = False
         """Whether somebody had it first."""
 
@@ -88,7 +117,7 @@ class _Berth:
 
         Raises:
             InUse: another bot has it, and this one is no standby.
-            Unavailable: the state directory cannot be used.
+            Unavailable: the state directory cannot be used, or a command does not let go of it.
         """
         loop = asyncio.get_running_loop()
         looked_at_until = loop.time() + LOOKED_AT_S
@@ -102,21 +131,43 @@ class _Berth:
         return None
 
     def _waits_for(self, holder: Holder | None) -> bool:
-        """Whether this process waits for that one to let go; if so, it says so once."""
+        """Whether this process waits for that one to let go; if so, it says so, and of a command again and again.
+
+        Raises:
+            Unavailable: a command has had the lock for too long, and this is no standby.
+        """
         if not self._standby and (holder is None or holder.role is Role.BOT):
             return False
         if holder is None:
             return True
-        if holder != self._told and holder.role is Role.BOT:
-            _log.warning("standing by: process %s has %s; this one takes over when it ends", holder.pid, self._database)
-        elif holder != self._told:
-            _log.warning(
-                "waiting: a %s carries an operation out on %s; the bot starts when that has ended",
-                holder.named,
-                self._database,
-            )
-        self._told, self.waited = holder, True
+        now, self.waited = asyncio.get_running_loop().time(), True
+        if holder != self._holder:
+            self._holder, self._waits_since, self._tell_at = holder, now, now
+        if holder.role is Role.CARRIER and not self._standby and now - self._waits_since >= self._carrier_limit_s:
+            raise self._waited_enough(holder)
+        if now >= self._tell_at:
+            self._tell(holder, now - self._waits_since)
+            self._tell_at = now + TELL_AGAIN_S if holder.role is Role.CARRIER else math.inf
         return True
+
+    def _tell(self, holder: Holder, waited_s: float) -> None:
+        if holder.role is Role.BOT:
+            _log.warning("standing by: process %s has %s; this one takes over when it ends", holder.pid, self._database)
+            return
+        _log.warning(
+            "waiting for %.0f s: a %s carries an operation out on %s; the bot starts when that has ended%s",
+            waited_s,
+            holder.named,
+            self._database,
+            "" if self._standby else f", and gives up after {self._carrier_limit_s:.0f} s",
+        )
+
+    def _waited_enough(self, holder: Holder) -> Unavailable:
+        return Unavailable(
+            "database",
+            f"A {holder.named} has worked on {self._database} for more than {self._carrier_limit_s:.0f} s. Nothing was "
+            "started: look whether it hangs or was stopped, let it go on or end it, and start again.",
+        )
 
     async def _pause(self) -> None:
         self._signals.heard.clear()

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from bot.console import verdicts
 from bot.console.asking import agreed
@@ -18,12 +19,14 @@ from bot.console.listings import list_operations, show_operation
 from bot.console.paper import fields_of
 from bot.console.session import Session
 from bot.ops.engine import NeedsConfirmation
+from bot.ops.lineup import PASSES
 from bot.ops.model import Event, Operation, Request, Status
 from bot.ops.record import AuditFilter
 from bot.ops.sentences import left_out, title
 from bot.policy import Action
 from bot.services.export import to_csv, to_jsonl
 from bot.services.spans import moment_of
+from bot.services.status import Overview
 from bot.ui.overview import overview_text
 from bot.ui.text import clean
 
@@ -48,10 +51,19 @@ async def status(session: Session, options: argparse.Namespace) -> Exit:
         session.actor, environment=options.environment or "", service=options.service or ""
     )
     now = carrying(core)
-    paper.record({**asdict(overview), "bot_lives": now.by_bot, "lock": asdict(now.holder) if now.holder else None})
+    paper.record(_overview_fields(overview, now))
     paper.show(overview_text(overview, STATUS_LIMIT))
     paper.say(_who_carries(now))
     return Exit.DONE
+
+
+def _overview_fields(overview: Overview, now: Carrying) -> Mapping[str, Any]:
+    """The overview for scripts, with operations as they are given everywhere."""
+    whole = asdict(overview)
+    whole["waits_for_you"] = [fields_of(operation) for operation in overview.waits_for_you]
+    for fields, environment in zip(whole["environments"], overview.environments, strict=True):
+        fields["going_on"] = [fields_of(operation) for operation in environment.going_on]
+    return {**whole, "bot_lives": now.by_bot, "lock": asdict(now.holder) if now.holder else None}
 
 
 def _who_carries(now: Carrying) -> str:
@@ -89,29 +101,31 @@ async def _ask(session: Session, options: argparse.Namespace, params: Mapping[st
     if operation.status is Status.PENDING:
         session.paper.tell(_how_to_approve(operation))
     if options.wait:
-        return await Follower(session.core, session.paper, operation, timeout_s=options.timeout).follow()
+        return await Follower(session, operation, timeout_s=options.timeout).follow()
     return _handed_over(session, operation)
 
 
 async def _settled(session: Session, options: argparse.Namespace) -> bool:
     """Bring to its end what a bot that died has left running there, so that the plan is made from what is then true.
 
+    With a bot alive, only a rollback waits, for what is held back: that does not last, and can then be taken over.
     False: the wait for that was ended.
     """
     core, paper = session.core, session.paper
     now = carrying(core)
-    if now.by_bot:
-        return True
     left = await core.engine.operations(
         statuses=(Status.RUNNING,), environment=options.environment, service=options.service
     )
+    if now.by_bot:
+        left = [o for o in left if options.command == PASSES and o.startable_since is not None]
     for operation in left:
         state = f"runs, and {now.other} is at work" if now.other else "was left running, and no bot lives"
+        state = "is held back" if now.by_bot else state
         paper.tell(
             f"{operation.short_id} ({title(operation)}, {operation.target}) {state}: first it is brought to its end. "
             f"To have it stopped instead: quarterdeck ops cancel {operation.id}"
         )
-        if await Follower(core, paper, operation, timeout_s=options.timeout).watch() is not Watch.OVER:
+        if await Follower(session, operation, timeout_s=options.timeout).watch() is not Watch.OVER:
             paper.complain(f"{operation.short_id} is not over, so nothing was asked for. {look_again(operation)}")
             return False
     return True

@@ -1,4 +1,5 @@
-"""Watching an operation from the command line until it is over: each line of its record as it is written.
+"""Watching an operation from the command line until it is over: each line of its record as it is written. Of somebody
+else's operation that one may not look at only the state is said, and how many lines were left out.
 
 Ending the watch ends nothing else: Ctrl-C, SIGTERM and the time limit leave the operation as it is, and say so.
 """
@@ -11,13 +12,13 @@ from enum import Enum, auto
 
 from bot.console.carrying import Carrier, carrying
 from bot.console.exits import Exit
-from bot.console.paper import Paper, fields_of
+from bot.console.paper import fields_of
+from bot.console.session import Session
 from bot.db.opening import Holder
 from bot.errors import Unavailable
-from bot.groundwork import Core
 from bot.ops.model import FINAL, Event, Operation, Status
 from bot.ui.details import details_text, log_text
-from bot.ui.text import clean
+from bot.ui.text import clean, counted
 
 LOOK_S = 0.3
 EVENTS_AT_ONCE = 200
@@ -35,12 +36,16 @@ class Watch(Enum):
 
 
 class Follower:
-    """Follows one operation; `timeout_s` None: for as long as it takes."""
+    """Follows one operation for whoever sits there; `timeout_s` None: for as long as it takes."""
 
-    def __init__(self, core: Core, paper: Paper, operation: Operation, *, timeout_s: float | None) -> None:
-        self._core = core
-        self._paper = paper
+    def __init__(self, session: Session, operation: Operation, *, timeout_s: float | None) -> None:
+        self._core = session.core
+        self._paper = session.paper
         self._operation = operation
+        own = operation.requester == session.actor.name
+        self._may_look = own or self._core.lookout.sight(session.actor).covers(operation.environment)
+        self._hidden = 0
+        self._took_over = False
         self._timeout_s = timeout_s
         self._seen = 0
         self._waited_for = ""
@@ -57,9 +62,13 @@ class Follower:
         stop = asyncio.Event()
         try:
             with _ended_by_signals(stop):
-                return await self._until_over(carrier, stop)
+                watch = await self._until_over(carrier, stop)
         finally:
             await carrier.close()
+        if self._hidden:
+            lines = counted(self._hidden, "line")
+            self._paper.tell(f"{lines} of the record of {self._operation.short_id} you may not see.")
+        return watch
 
     async def _until_over(self, carrier: Carrier, stop: asyncio.Event) -> Watch:
         loop = asyncio.get_running_loop()
@@ -69,8 +78,11 @@ class Follower:
                 await self._look()
                 if self._operation.status in FINAL or self._operation.status is Status.INTERRUPTED:
                     return Watch.OVER
-                if await carrier.look(self._operation):
-                    self._paper.tell("No bot lives here: this command carries it out.")
+                if await carrier.look(self._operation) and not self._took_over:
+                    self._took_over = True
+                    self._paper.tell(
+                        "No bot lives here: this command carries it out. Ctrl-Z does not stop it meanwhile."
+                    )
                 self._tell_behind(carrier.behind)
             if end is not None and loop.time() >= end:
                 return Watch.TIMED_OUT
@@ -94,34 +106,42 @@ class Follower:
             if event.id > self._seen:
                 self._seen = event.id
                 self._tell(event)
-        if self._operation.waiting_for not in ("", self._waited_for):
+        if self._operation.waiting_for not in ("", self._waited_for) and self._may_look:
             self._paper.tell(f"          waits for {clean(self._operation.waiting_for)}")
         self._waited_for = self._operation.waiting_for
 
     def _tell(self, event: Event) -> None:
-        if event.name not in _MACHINERY:
+        if event.name in _MACHINERY:
+            return
+        if self._may_look:
             self._paper.tell(f"{event.at:%H:%M:%S}  {clean(event.text)}")
+        else:
+            self._hidden += 1
 
     def _over(self) -> Exit:
         operation = self._operation
-        self._paper.record(fields_of(operation))
+        self._record()
         if operation.status is Status.SUCCEEDED:
             self._paper.say(f"{operation.short_id} succeeded.")
             return Exit.DONE
-        if operation.log_tail and not self._paper.as_json:
+        if operation.log_tail and self._may_look and not self._paper.as_json:
             self._paper.show(log_text(operation, TEXT_LIMIT))
         after = next_step(operation)
-        why = f": {clean(operation.reason)}" if operation.reason else "."
+        why = f": {clean(operation.reason)}" if operation.reason and self._may_look else "."
         self._paper.say(f"{operation.short_id} {operation.status}{why}" + (f"\n{after}" if after else ""))
         return Exit.FAILED
 
     def _not_over(self, watch: Watch) -> Exit:
         operation = self._operation
-        self._paper.record(fields_of(operation))
+        self._record()
         why = "You ended the wait" if watch is Watch.BROKEN_OFF else "The time to wait is over"
         goes_on = carrying(self._core).sentence
         self._paper.say(f"{why}; {operation.short_id} is {operation.status}, and {goes_on}. {look_again(operation)}")
         return Exit.NOT_OVER
+
+    def _record(self) -> None:
+        operation = self._operation
+        self._paper.record(fields_of(operation) if self._may_look else {"id": operation.id, "status": operation.status})
 
 
 def next_step(operation: Operation) -> str:

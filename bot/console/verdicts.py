@@ -85,7 +85,7 @@ async def _see_to_it(session: Session, operation: Operation, options: argparse.N
     """Watch it to its end where that is wanted, or where nobody else would carry it there."""
     needs_us = Carrier(session.core, operation.id).could_carry(operation) and not carrying(session.core).by_bot
     if options.wait or needs_us:
-        return await Follower(session.core, session.paper, operation, timeout_s=options.timeout).follow()
+        return await Follower(session, operation, timeout_s=options.timeout).follow()
     return _said(session, operation, "")
 
 

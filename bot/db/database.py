@@ -54,7 +54,7 @@ class Database:
         """Open the file, create or migrate it when needed, and keep every other bot out.
 
         `exclusive=False` is for the command line beside a running bot: it takes no lock. `held` is the file's lock
-        where the caller has it already, and keeps it when this is closed.
+        where the caller has it already, and keeps it when this is closed; the lock of another file is refused.
 
         Raises:
             Unavailable: not writable, disk full, in use by another bot, no database, or newer than this program.
@@ -63,6 +63,12 @@ class Database:
 
     @classmethod
     def _open(cls, path: Path, locks: bool, held: FileLock | None, metrics: Metrics) -> Self:
+        if held is not None and not held.guards(path):
+            raise Unavailable(
+                "database",
+                f"The lock that is held is not that of {path}, so another bot may have it. Nothing was opened: "
+                "start anew.",
+            )
         prepare_directory(path)
         lock = FileLock.take(path) if locks else None
         engine = sqlite_engine(path)

@@ -26,7 +26,9 @@ from bot.errors import Unavailable
 BUSY_TIMEOUT_S = 10
 LOCK_NAME = "quarterdeck.lock"
 LOOKS_PATIENCE_S = 0.1
-"""So long taking the lock waits for those who only look at it, which takes them microseconds."""
+"""So long those who only look at the lock are waited for, and a holder that has not signed yet: both are at it for
+microseconds.
+"""
 LOOK_AGAIN_S = 0.005
 
 _log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds the lock. `pid` is None where the file does not say it."""
+    """Who holds the lock. `pid` is None where the file does not name a process that lives here."""
 
     pid: int | None
     role: Role
@@ -74,11 +76,17 @@ class InUse(Unavailable):
 class FileLock(AbstractContextManager["FileLock"]):
     """An advisory lock beside the database file; the kernel drops it when the process ends, however it ends.
 
-    The file says who has it: `PID role`. What stands there means nothing while nobody holds the lock.
+    The file says who has it: `PID role`. What stands there means nothing while nobody holds the lock, and may be a dead
+    holder's for the moment between taking it and signing; whoever lets go leaves it empty.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, directory: Path) -> None:
         self._descriptor = descriptor
+        self._directory = directory
+
+    def guards(self, database: Path) -> bool:
+        """Whether it is held, and is the lock of that database."""
+        return self._descriptor >= 0 and database.parent.resolve() == self._directory
 
     @classmethod
     def take(cls, database: Path, role: Role = Role.BOT) -> Self:
@@ -102,11 +110,13 @@ class FileLock(AbstractContextManager["FileLock"]):
         except InUse:
             os.close(descriptor)
             raise
-        return cls(descriptor)
+        return cls(descriptor, database.parent.resolve())
 
     def release(self) -> None:
         """Let go; a second call does nothing."""
         if self._descriptor >= 0:
+            with suppress(OSError):  # on a full or failing disk the name stays, and says nothing once we are gone
+                os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -117,6 +127,8 @@ class FileLock(AbstractContextManager["FileLock"]):
 def holder_of(database: Path) -> Holder | None:
     """Who holds the database's lock now; None: nobody. Writes nothing, and does not look like a holder to others.
 
+    A holder is looked at twice, and for a moment longer while it is not sure who it is.
+
     Raises:
         Unavailable: the lock file cannot be read.
     """
@@ -126,21 +138,32 @@ def holder_of(database: Path) -> Holder | None:
         return None
     except OSError as error:
         raise _not_writable(database.parent, error) from error
+    before, end = None, time.monotonic() + LOOKS_PATIENCE_S
     try:
-        return _holder(descriptor)
+        while (holder := _holder(descriptor)) is not None:
+            if _counts(holder, before) or time.monotonic() >= end:
+                break
+            before = holder
+            time.sleep(LOOK_AGAIN_S)
+        return holder
     finally:
         os.close(descriptor)
 
 
+def _counts(holder: Holder, before: Holder | None) -> bool:
+    """Whether that is who holds the lock: named by a process that lives, and seen twice."""
+    return holder.pid is not None and holder == before
+
+
 def _lock(descriptor: int, database: Path) -> None:
-    """Lock the file for us alone. A holder counts once it is seen twice: the first time it may not have signed yet."""
+    """Lock the file for us alone, or say who has it."""
     before, end = None, time.monotonic() + LOOKS_PATIENCE_S
     while True:
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         holder = _holder(descriptor)
-        if (holder is not None and holder == before) or time.monotonic() >= end:
+        if (holder is not None and _counts(holder, before)) or time.monotonic() >= end:
             raise InUse(database, holder)
         before = holder
         time.sleep(LOOK_AGAIN_S)
@@ -167,7 +190,19 @@ def _sign(descriptor: int, role: Role) -> None:
 def _signed(content: str) -> Holder:
     """What the holder has written. Whoever names no role is a bot: older versions wrote the process alone."""
     pid, _, role = next(iter(content.splitlines()), "").partition(" ")
-    return Holder(int(pid) if pid.isdigit() else None, Role.CARRIER if role == Role.CARRIER else Role.BOT)
+    lives = pid.isdigit() and _lives(int(pid))
+    return Holder(int(pid) if lives else None, Role.CARRIER if role == Role.CARRIER else Role.BOT)
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process here; one in another container is not seen."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return pid > 0
 
 
 def prepare_directory(database: Path) -> None:

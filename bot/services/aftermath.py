@@ -61,7 +61,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What was to come to serve in whose place. `before` and `image_before` are empty where nothing was known to serve.
+    """What was to come to serve in whose place. `before` and `image_before` are empty where that was not known.
 
     `operation` is left empty where another command of that operation may have put the same image there.
     """
@@ -121,7 +121,7 @@ def _put_there(exchange: Exchange, serving: Mapping[str, Any]) -> bool:
 def outcome(ending: Ending, exchange: Exchange, serving: Mapping[str, Any] | None) -> QuarterdeckError | None:
     """The truth about it as what is to be raised; None: the ordered version serves, and is to be checked as always."""
     seen = sight(exchange, serving)
-    if seen is Sight.ORDERED and ending.word is Word.OPEN:
+    if seen is Sight.ORDERED and ending.word is Word.OPEN and not _working(ending, serving or {}):
         return None
     serves = _serves(seen, ending, exchange, serving or {})
     if not _settled(seen, ending, exchange, serving or {}):
@@ -138,9 +138,10 @@ def came_back(ending: Ending, exchange: Exchange, serving: Mapping[str, Any] | N
         Interrupted: neither can be told; the sentence says what can.
     """
     seen, unwell = sight(exchange, serving), _unwell(serving or {})
-    if seen is Sight.ORDERED and ending.word is Word.OPEN and not unwell:
+    working = _working(ending, serving or {})
+    if seen is Sight.ORDERED and ending.word is Word.OPEN and not unwell and not working:
         return True
-    if (seen is Sight.BEFORE and ending.word is not Word.HELPLESS) or (
+    if (seen is Sight.BEFORE and ending.word is not Word.HELPLESS and not working) or (
         seen is Sight.UNSEEN and ending.word is Word.CERTAIN
     ):
         return False
@@ -150,10 +151,10 @@ def came_back(ending: Ending, exchange: Exchange, serving: Mapping[str, Any] | N
 def _settled(seen: Sight, ending: Ending, exchange: Exchange, serving: Mapping[str, Any]) -> bool:
     """Whether the rollout is known to be over without effect; its reason may still say that something is wrong."""
     certain = ending.word is Word.CERTAIN
-    if seen is Sight.ORDERED or ending.word is Word.HELPLESS:
+    if seen is Sight.ORDERED or ending.word is Word.HELPLESS or _working(ending, serving):
         return False
     if seen is Sight.NOTHING:
-        return not exchange.before or (certain and not ending.stopped)
+        return certain and not (exchange.before and ending.stopped)
     if seen is Sight.BEFORE:
         return certain or not _unwell(serving)
     return certain
@@ -163,8 +164,18 @@ def _unwell(serving: Mapping[str, Any]) -> bool:
     return serving.get("healthy") is False
 
 
+def _working(ending: Ending, serving: Mapping[str, Any]) -> bool:
+    """Whether a script that was cut off is still at it: SSM may let go of a script without ending it."""
+    return ending.word is Word.OPEN and bool(serving.get("busy"))
+
+
 def _serves(seen: Sight, ending: Ending, exchange: Exchange, serving: Mapping[str, Any]) -> str:
-    """What serves now, in a sentence that claims no more than was seen."""
+    """What serves now, and whether that may still change, in sentences that claim no more than was seen."""
+    more = " The script still works on the host." if _working(ending, serving) else ""
+    return _serves_now(seen, ending, exchange, serving) + more
+
+
+def _serves_now(seen: Sight, ending: Ending, exchange: Exchange, serving: Mapping[str, Any]) -> str:
     now = str(serving.get("commit") or "")[:SHORT] or "an unknown version"
     before, certain = exchange.before[:SHORT], ending.word is Word.CERTAIN
     well = ", but the host says that it is not healthy" if _unwell(serving) else ""
@@ -176,9 +187,14 @@ def _serves(seen: Sight, ending: Ending, exchange: Exchange, serving: Mapping[st
         case Sight.OTHER:
             past = f"which served before ({before})" if before else "of which nothing was known before"
             return f"{now} serves now{well}: neither the version that was to come nor the one {past}."
+        case Sight.NOTHING if before:
+            return f"Nothing serves now; before it was {before}."
+        case Sight.NOTHING if certain:
+            return "Nothing serves, as before by the script's own word."
         case Sight.NOTHING:
-            return f"Nothing serves now; before it was {before}." if before else "Nothing serves, as before."
+            return "Nothing serves now; what served before was not known."
         case Sight.UNSEEN if certain:
-            return f"By the script's own word {before or 'nothing'} serves as before; the host cannot be asked now."
+            as_before = f"{before} serves as before" if before else "what served before still does"
+            return f"By the script's own word {as_before}; the host cannot be asked now."
         case Sight.UNSEEN:
             return "What serves now cannot be seen."

@@ -18,7 +18,7 @@ from bot.clients.aws import AwsClient, Document, Invocation
 from bot.errors import Unavailable, Unknown
 from bot.ops.handler import Cancelled, Failed, Interrupted, Run
 from bot.ops.model import StepState
-from bot.services.aftermath import Exchange, came_back, outcome, read_ending
+from bot.services.aftermath import Ending, Exchange, Word, came_back, outcome, read_ending
 from bot.services.patience import CancelAsked, Unstoppable, heed, look_for, pause, persist
 from bot.services.restore import was_restored
 from bot.services.running import Versions
@@ -32,6 +32,8 @@ STATUS_TIMEOUT_S = 60
 SEEN_WITHIN_S = 120.0
 """So long the check of what serves is tried before a human must look."""
 SEEN_PAUSE_S = 2.0
+AT_REST_WITHIN_S = 120.0
+"""So long the end of a script is waited for that SSM has let go of, and that still works on the host."""
 VERIFY_TRIES = 5
 
 
@@ -101,7 +103,7 @@ class Rollout:
             return True
         ending = read_ending(last, read_transcript(last.output), asked=False)
         going = run.operation.plan["commit"]
-        return came_back(ending, Exchange(image, commit, before=str(going)), await self.serving(run))
+        return came_back(ending, Exchange(image, commit, before=str(going)), await self._at_rest(run, ending))
 
     async def _carried_out(self, run: Run, order: _Order) -> Invocation:
         command_id = run.operation.checkpoint.get(f"{order.name}_id")
@@ -170,7 +172,7 @@ class Rollout:
             Interrupted: it cannot be told.
         """
         serving = None if order.name == BACK else await self.serving(run)
-        if serving is None:
+        if serving is None or serving.get("busy"):
             raise Interrupted(
                 "This state came back from a copy, and what was done on the host since cannot be told. Nothing was "
                 "sent. Look at /status, then close this operation."
@@ -230,13 +232,13 @@ class Rollout:
         if last.status == "Success":
             return transcript.result if transcript.result is not None else await self._asked_instead(run, order)
         ending = read_ending(last, transcript, asked=asked)
-        serving = await self.serving(run)
-        error = outcome(ending, await self._exchange(run, order), serving)
+        serving, exchange = await self._at_rest(run, ending), await self._exchange(run, order)
+        error = outcome(ending, exchange, serving)
         if error is not None:
             raise error
         late = "The cancel came too late: the new version serves." if asked else "The new version serves already."
         await run.note(f"{ending.what} {late} It is checked as always.")
-        return serving or {}
+        return _result(serving or {}, exchange)
 
     async def _exchange(self, run: Run, order: _Order) -> Exchange:
         """What the rollout was to replace: a queued one replaces what came to serve after it was asked for."""
@@ -250,7 +252,7 @@ class Rollout:
         serving = await self.serving(run)
         if serving is None or serving.get("image") != order.image:
             raise Interrupted("The host says it succeeded, but did not say what runs now. Look at /status.")
-        return serving
+        return _result(serving, await self._exchange(run, order))
 
     # ---- stopping --------------------------------------------------------------------------------------------
 
@@ -310,6 +312,21 @@ class Rollout:
         except (Unavailable, TimeoutError):
             return None
 
+    async def _at_rest(self, run: Run, ending: Ending) -> Mapping[str, Any] | None:
+        """As `serving`, after a command that was cut off: asked again while its script still works on the host."""
+        deadline, waited = time.monotonic() + AT_REST_WITHIN_S, False
+        while True:
+            serving = await self.serving(run)
+            working = serving is not None and bool(serving.get("busy")) and ending.word is Word.OPEN
+            if not working or time.monotonic() > deadline:
+                break
+            waited = True
+            await run.waiting(f"{ending.what} The script still works on the host. Asking again in a moment.")
+            await asyncio.sleep(SEEN_PAUSE_S)
+        if waited:
+            await run.waiting("")
+        return serving
+
     async def _seen(self, run: Run) -> Mapping[str, Any]:
         """What the host says, asked again while it cannot be seen: a check that was not made has not failed."""
         deadline = time.monotonic() + SEEN_WITHIN_S
@@ -366,6 +383,11 @@ class Rollout:
 def _instance(run: Run) -> str:
     """The host that was approved: the plan's own, whatever the configuration has become since."""
     return str(run.operation.plan["catalog"]["environment"]["instance_id"])
+
+
+def _result(serving: Mapping[str, Any], exchange: Exchange) -> dict[str, Any]:
+    """The host's result, put together where its own did not come through: what serves, and what did before."""
+    return {**serving, "previous_image": exchange.image_before, "previous_commit": exchange.before}
 
 
 def _pinned(value: Mapping[str, Any]) -> Document:

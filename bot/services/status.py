@@ -66,7 +66,8 @@ class ServiceStatus:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentStatus:
-    """One environment: its services and what is going on there.
+    """One environment: its services and what is going on there, `hidden` more operations not counted, which the person
+    who asks may not see; then their locks are left out as well.
 
     `agent_heard_at` is when the host's agent last reported, as far as AWS has told us; None: it is not heard, or not
     known. `agent_asked_at` is when AWS told us; it is older than the overview while AWS does not answer.
@@ -78,6 +79,7 @@ class EnvironmentStatus:
     locks: tuple[Lock, ...]
     agent_heard_at: datetime | None
     agent_asked_at: datetime | None
+    hidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +165,12 @@ class StatusService:
         names = [name for name in asked if self._sight(actor, Action.STATUS_VIEW).covers(name)]
         services = [service] if service else list(self._catalog.services)
         troubles, as_of = _Troubles(), datetime.now(UTC)
-        environments = await asyncio.gather(*(self._environment(name, services, troubles) for name in names))
+        seen = self._sight(actor, Action.OPERATION_VIEW)
+        environments = await asyncio.gather(
+            *(self._environment(name, services, troubles, looks_in=seen.covers(name)) for name in names)
+        )
         down = {standing.part for standing in self._outside.down()}
-        waiting, seen = await self._core.waiting_for(actor) if actor else (), self._sight(actor, Action.OPERATION_VIEW)
+        waiting = await self._core.waiting_for(actor) if actor else ()
         return Overview(
             as_of=as_of,
             environments=tuple(environments),
@@ -192,7 +197,9 @@ class StatusService:
             self._outside.silent(f"{HOST}{environment}", "AWS does not hear the agent of that host.")
         return found
 
-    async def _environment(self, name: str, services: Sequence[str], troubles: _Troubles) -> EnvironmentStatus:
+    async def _environment(
+        self, name: str, services: Sequence[str], troubles: _Troubles, *, looks_in: bool
+    ) -> EnvironmentStatus:
         found, going_on, locks, _ = await asyncio.gather(
             asyncio.gather(*(self._service(name, service, troubles) for service in services)),
             self._core.operations(
@@ -203,6 +210,8 @@ class StatusService:
         )
         held = tuple(lock for lock in locks if lock.resource.split("/")[0] == name)
         heard_at, asked_at = self._agents.get(name, (None, None))
+        if not looks_in:
+            return EnvironmentStatus(name, tuple(found), (), (), heard_at, asked_at, hidden=len(going_on))
         return EnvironmentStatus(name, tuple(found), tuple(going_on), held, heard_at, asked_at)
 
     async def _service(self, environment: str, service: str, troubles: _Troubles) -> ServiceStatus:

@@ -16,7 +16,7 @@ from discord import app_commands
 from bot.errors import Refused, Unavailable
 from bot.ops.model import OPEN, Operation, Status
 from bot.ops.store import Filter
-from bot.policy import ANYBODY, CONTROL, Action, admission
+from bot.policy import ANYBODY, CONTROL, Action, admission, authorise
 from bot.services.catalog import RefChoice
 from bot.ui.card_lines import checks_line, face_of, short
 from bot.ui.house import actor_of, house_of
@@ -25,6 +25,8 @@ from bot.ui.text import CHOICE_LIMIT, CHOICES_LIMIT, age, label
 Choice = app_commands.Choice[str]
 Suggest = Callable[[discord.Interaction[Any], str], Coroutine[Any, Any, list[Choice]]]
 LOOK_UP_S = 2.2
+HELPED = (Action.STATUS_VIEW, Action.DEPLOY, Action.ROLLBACK)
+"""Whoever may do one of these anywhere gets suggestions; which operations they name is asked for each by itself."""
 AGES = ("1h", "8h", "24h", "7d", "30d")
 FINDINGS = [
     "GitHub shows no run of it.",
@@ -34,12 +36,12 @@ FINDINGS = [
 
 
 def suggesting(suggest: Suggest) -> Suggest:
-    """Nothing is suggested to those who may not see the status, nor when it cannot be had in time."""
+    """Nothing is suggested to those who may neither look nor ask for anything, nor when it cannot be had in time."""
 
     @wraps(suggest)
     async def wrapper(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
-        rows = house_of(interaction).settings.policy_rows
-        if not admission(rows, actor_of(interaction), Action.STATUS_VIEW, ANYBODY).allowed:
+        rows, actor = house_of(interaction).settings.policy_rows, actor_of(interaction)
+        if not any(admission(rows, actor, action, ANYBODY).allowed for action in HELPED):
             return []
         try:
             async with asyncio.timeout(LOOK_UP_S):
@@ -107,12 +109,14 @@ def _ref_label(ref: RefChoice) -> str:
 
 @suggesting
 async def earlier_versions(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
-    """Versions that have run there, newest first."""
+    """Versions that have run there, newest first, for those who may look at operations there or roll back."""
     house, wanted = house_of(interaction), current.strip().lower().lstrip("#")
     service, environment = _filled_in(interaction, "service"), _filled_in(interaction, "environment")
     house.catalog.environment(environment)
     house.catalog.service(service)
-    if not house.lookout.sight(actor_of(interaction)).covers(environment):
+    actor = actor_of(interaction)
+    may_roll_back = authorise(house.settings.policy_rows, actor, Action.ROLLBACK, environment).allowed
+    if not (may_roll_back or house.lookout.sight(actor).covers(environment)):
         return []
     found = await house.rollbacks.candidates(environment, service)
     return [

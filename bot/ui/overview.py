@@ -42,7 +42,10 @@ def _environment(environment: EnvironmentStatus, as_of: datetime) -> Iterator[st
         yield from _service(service, as_of)
     for operation in environment.going_on:
         yield operation_line(operation)
-    yield _locks(environment.locks)
+    if environment.hidden:
+        yield f"{counted(environment.hidden, 'operation')} here you may not see, nor the locks they hold"
+    else:
+        yield _locks(environment.locks)
     yield _host(environment, as_of)
 
 

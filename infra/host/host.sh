@@ -35,6 +35,9 @@ well_formed() {
 # Prints the file that names the serving container and its port, for environment $1 and service $2.
 upstream_file() { printf '%s/%s-%s.conf' "${setting[UPSTREAM_DIR]}" "$1" "$2"; }
 
+# Prints the file whose lock a rollout holds, for environment $1 and service $2.
+lock_file() { printf '%s/quarterdeck-%s-%s.lock' "${setting[LOCK_DIR]}" "$1" "$2"; }
+
 # Prints the serving container's name, as file $1 has it; nothing when no version serves.
 serving_container() { [[ ! -r $1 ]] || sed -n 's/^# container=\([A-Za-z0-9_.-]\{1,128\}\)$/\1/p' "$1" | head -n 1; }
 

@@ -8,6 +8,7 @@ the sandbox's Discord; the guest is a person of the configuration without any ro
 import argparse
 import asyncio
 import io
+import json
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -445,6 +446,77 @@ async def test_a_refusal_about_an_environment_is_found_under_it(parted: FrontRoo
     assert {event.environment for event in found} == {""}
     refused = {(event.name, event.data["rule"]) for event in await parted.house.engine.audit(by_dev2)}
     assert refused == {("door.refused", "operation:view in prod"), ("door.refused", "audit:view in prod")}
+
+
+# ---- each view by its own rule -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+async def sorted_views(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FrontRoom]:
+    """A house in which the three views of prod are granted to different people: dev sees the status there, sre the
+    record, and only owner, who holds the role sre as well, the operations. Whoever is sre may roll back in prod.
+    """
+    rows = [
+        {"action": "status:view", "environment": "*", "requesters": ["dev", "sre"]},
+        {"action": "operation:view", "environment": "dev", "requesters": ["dev", "sre"]},
+        {"action": "operation:view", "environment": "prod", "requesters": ["owner"]},
+        {"action": "audit:view", "environment": "dev", "requesters": ["dev", "sre"]},
+        {"action": "audit:view", "environment": "prod", "requesters": ["sre"]},
+        {"action": "deploy:run", "environment": "prod", "requesters": ["owner"], "approvers": ["sre"], "quorum": 1},
+        {"action": "rollback:run", "environment": "prod", "requesters": ["sre"], "approvers": ["sre"], "quorum": 1},
+    ]
+    async with open_front_room(tmp_path_factory.mktemp("sorted"), changes={"policy": rows}) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("way", [way for way in LISTING if way.name == "status"], ids=str)
+async def test_whoever_sees_the_status_of_an_environment_does_not_see_its_operations_by_that(
+    sorted_views: FrontRoom, way: Way
+) -> None:
+    held = await interrupted(sorted_views, {})
+    answer = await way.knock(sorted_views, "dev", None)
+    assert "PROD" in answer, "the status itself is granted"
+    assert not names(answer, held), answer
+    assert re.search(r"\d+ operations? here you may not see, nor the locks they hold", answer), answer
+    seen = await way.knock(sorted_views, "owner", None)
+    assert names(seen, held), seen
+    assert "locks: prod/" in seen
+    assert "you may not see" not in seen
+
+
+async def test_the_status_for_scripts_holds_no_row_that_a_rule_hides(sorted_views: FrontRoom) -> None:
+    await interrupted(sorted_views, {})
+    options = parser().parse_args(["status", "--json", "--config", "none"])
+    for person, sees in (("dev", False), ("sre", False), ("owner", True)):
+        out = io.StringIO()
+        paper = Paper(sorted_views.house.redactor, as_json=True, out=out, err=io.StringIO())
+        await do(Session(sorted_views.house, sorted_views.person(person), paper, "status"), options)
+        (prod,) = (one for one in json.loads(out.getvalue())["environments"] if one["name"] == "prod")
+        assert (bool(prod["going_on"]), bool(prod["locks"]), prod["hidden"] == 0) == (sees, sees, sees)
+        assert all("checkpoint" not in operation for operation in prod["going_on"])
+
+
+@pytest.mark.parametrize("way", [way for way in LISTING if way.name != "status"], ids=str)
+async def test_whoever_sees_the_record_of_an_environment_does_not_see_its_operations_by_that(
+    sorted_views: FrontRoom, way: Way
+) -> None:
+    of_prod = await sorted_views.ask("owner", "prod")
+    answer = await way.knock(sorted_views, "sre", None)
+    assert names(answer, of_prod) is (way.action is Action.AUDIT_VIEW), answer
+    assert not names(await way.knock(sorted_views, "dev", None), of_prod)
+    await taken_back(sorted_views, of_prod)
+
+
+async def test_whoever_may_roll_back_gets_the_versions_to_choose_from(sorted_views: FrontRoom) -> None:
+    asked = await sorted_views.ask("owner", "prod")
+    served = await sorted_views.becomes(await approved(sorted_views, asked), Status.SUCCEEDED)
+    await interrupted(sorted_views, {})
+    for person, helped in (("sre", True), ("dev", False)):
+        typed = {"user": person, "channel": "ops", "command": "rollback", "option": "to", "text": ""}
+        options = {"service": "app", "environment": "prod"}
+        answer = await settled(sorted_views.part, await sorted_views.part.autocomplete({**typed, "options": options}))
+        values = [choice["value"] for choice in answer["choices"]]
+        assert (str(served.id) in values) is helped, (person, answer)
 
 
 # ---- what cannot be read -------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ async def test_what_has_lost_its_locks_to_nobody_cannot_go_on(tmp_path: Path) ->
         room.registry.add(Scripted(error=Interrupted("The host has not answered.")))
         await room.start()
         stuck = await room.becomes(await room.ask(), Status.INTERRUPTED)
-        await room.database.write(lambda c: room.store.release_locks(c, stuck.id))
+        await room.database.write(lambda c: room.store.let_locks_go(c, stuck, begun=True))
         with pytest.raises(Refused, match=r"^#1 no longer holds its locks: they were freed\. It cannot go on\.$"):
             await room.engine.resume(stuck.id, SRE)
 

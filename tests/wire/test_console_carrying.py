@@ -3,12 +3,16 @@
 import argparse
 import asyncio
 import io
+import json
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+import pytest
 
 from bot.console.arguments import add_parsers
 from bot.console.carrying import Carrier, carrying
@@ -20,9 +24,10 @@ from bot.console.session import Session
 from bot.db.opening import FileLock, Role
 from bot.groundwork import Core, open_core
 from bot.logs import Redactor
-from bot.ops.handler import Failed
+from bot.ops.handler import Failed, Interrupted
+from bot.ops.lookout import Lookout
 from bot.ops.model import Operation, Request, Status
-from bot.policy import Door
+from bot.policy import Action, Door, PolicyRow
 from bot.sandbox import cast
 from bot.sandbox.botconfig import Endpoints, compose
 from bot.settings import Settings
@@ -149,7 +154,113 @@ async def test_what_waits_for_a_vote_takes_no_lock(tmp_path):
         assert carrying(core).holder is None
 
 
+async def looks_until(core: Core, carrier: Carrier, operation: Operation, held: bool) -> None:
+    """Look as a follower does, until this process has the lock or has given it back."""
+    async with asyncio.timeout(20):
+        while (carrying(core).holder is not None) is not held:
+            await carrier.look(await core.engine.operation(operation.id))
+            await asyncio.sleep(0.05)
+
+
+async def test_while_its_own_only_waits_the_lock_is_given_back_and_taken_again_once_it_can_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("bot.console.carrying.AWAY_S", 0.4)
+    async with opened(tmp_path) as (core, deploys):
+        deploys.gate.set()
+        deploys.error = Interrupted("Nobody knows.")
+        before = await asked(core, "app")
+        first = Carrier(core, before.id)
+        await first.look(before)
+        await becomes(core, before, Status.INTERRUPTED)
+        await first.close()
+        deploys.error = None
+        ours = await asked(core, "app")
+        carrier = Carrier(core, ours.id)
+        assert await carrier.look(ours)
+        await looks_until(core, carrier, ours, held=False)
+        waits = await core.engine.operation(ours.id)
+        assert (waits.status, carrier.ourselves) == (Status.APPROVED, False)
+        assert f"behind #{before.id}" in waits.waiting_for
+        FileLock.take(core.settings.database_file).release()
+        for _ in range(12):
+            assert not await carrier.look(waits), "nothing can start, and it keeps a bot away all the same"
+            await asyncio.sleep(0.05)
+        sre = core.people.person("sre", door=Door.COMMAND_LINE, discord_roles=None)
+        await core.engine.close(before.id, sre, Status.FAILED, reason="Looked.")
+        await looks_until(core, carrier, ours, held=True)
+        await becomes(core, ours, Status.SUCCEEDED)
+        await carrier.close()
+        assert carrying(core).holder is None
+
+
+async def test_what_works_for_long_keeps_the_lock(tmp_path, monkeypatch):
+    monkeypatch.setattr("bot.console.carrying.IDLE_S", 0.0)
+    async with opened(tmp_path) as (core, deploys):
+        ours = await asked(core, "app")
+        carrier = Carrier(core, ours.id)
+        assert await carrier.look(ours)
+        running = await becomes(core, ours, Status.RUNNING)
+        for _ in range(5):
+            await carrier.look(running)
+        assert carrier.ourselves
+        deploys.gate.set()
+        await becomes(core, ours, Status.SUCCEEDED)
+        await carrier.close()
+
+
+async def test_the_terminal_cannot_put_it_to_sleep_while_it_has_the_lock(tmp_path):
+    async with opened(tmp_path) as (core, _):
+        ours = await asked(core, "app")
+        carrier, before = Carrier(core, ours.id), signal.getsignal(signal.SIGTSTP)
+        assert before is not signal.SIG_IGN
+        assert await carrier.look(ours)
+        assert signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN
+        os.kill(os.getpid(), signal.SIGTSTP)  # without that this process sleeps here for ever
+        await carrier.close()
+        assert signal.getsignal(signal.SIGTSTP) is before
+        with FileLock.take(core.settings.database_file, Role.CARRIER):
+            assert not await Carrier(core, ours.id).look(ours)
+            assert signal.getsignal(signal.SIGTSTP) is before
+
+
+# ---- what one may not see ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("person", "sees"), [("sre", True), ("dev", False)])
+async def test_of_somebody_elses_operation_that_one_may_not_see_only_the_state_is_told(tmp_path, person, sees):
+    async with opened(tmp_path) as (whole, deploys):
+        rows = (*whole.settings.policy_rows, PolicyRow(Action.OPERATION_VIEW, "dev", requesters=("sre",)))
+        core = replace(whole, lookout=Lookout(whole.store, rows))
+        deploys.gate.set()
+        deploys.error = Failed("The engine smoked.", log_tail="black smoke")
+        ours, out = await asked(core, "app"), io.StringIO()
+        assert await Follower(sitting(core, out, person=person), ours, timeout_s=60).follow() is Exit.FAILED
+        said = out.getvalue()
+        assert f"{ours.short_id} failed" in said
+        for hidden in ("It started.", "The engine smoked.", "black smoke"):
+            assert (hidden in said) is sees, said
+        assert (f"of the record of {ours.short_id} you may not see" in said) is not sees
+        paper = Paper(core.redactor, as_json=True, out=(out := io.StringIO()), err=io.StringIO())
+        again = replace(sitting(core, out, person=person), paper=paper)
+        await Follower(again, await core.engine.operation(ours.id), timeout_s=60).follow()
+        assert ("plan" in json.loads(out.getvalue())) is sees
+
+
+async def test_ones_own_operation_is_told_whoever_else_may_look(tmp_path):
+    async with opened(tmp_path) as (whole, deploys):
+        core = replace(whole, lookout=Lookout(whole.store, ()))
+        deploys.gate.set()
+        ours, out = await asked(core, "app"), io.StringIO()
+        await Follower(sitting(core, out), ours, timeout_s=60).follow()
+        assert "It started." in out.getvalue()
+
+
 # ---- another command that has the lock -----------------------------------------------------------------------------
+
+
+def sitting(core: Core, out: io.StringIO, command: str = "deploy", person: str = "sre") -> Session:
+    """Somebody at the command line, whose answers and complaints go to `out`."""
+    actor = core.people.person(person, door=Door.COMMAND_LINE, discord_roles=None)
+    return Session(core, actor, Paper(core.redactor, out=out, err=out), command)
 
 
 async def typed(core: Core, *words: str) -> tuple[Exit, str]:
@@ -157,8 +268,7 @@ async def typed(core: Core, *words: str) -> tuple[Exit, str]:
     parser, out = argparse.ArgumentParser(), io.StringIO()
     add_parsers(parser.add_subparsers(dest="command"))
     options = parser.parse_args([*words, "--config", "none"])
-    sre = core.people.person("sre", door=Door.COMMAND_LINE, discord_roles=None)
-    code = await do(Session(core, sre, Paper(core.redactor, out=out, err=out), words[0]), options)
+    code = await do(sitting(core, out, words[0]), options)
     return code, out.getvalue()
 
 
@@ -186,7 +296,7 @@ async def test_a_command_that_watches_takes_over_once_the_other_one_has_ended(tm
     async with opened(tmp_path) as (core, deploys):
         deploys.gate.set()
         ours, out = await asked(core, "app"), io.StringIO()
-        follower = Follower(core, Paper(core.redactor, out=out, err=out), ours, timeout_s=60)
+        follower = Follower(sitting(core, out), ours, timeout_s=60)
         with FileLock.take(core.settings.database_file, Role.CARRIER):
             following = asyncio.create_task(follower.follow())
             async with asyncio.timeout(20):

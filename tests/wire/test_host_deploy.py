@@ -275,6 +275,20 @@ async def test_status_tells_the_running_version_and_its_health(cloud: Cloud, ser
     assert (stopped["commit"], stopped["healthy"]) == (serving.commit, False)
 
 
+async def test_status_says_that_a_rollout_is_at_work_until_it_lets_go(cloud: Cloud, serving: Version):
+    assert (await cloud.status())["busy"] is False
+    sent = await cloud.send(
+        "quarterdeck-deploy", cloud.deploy_parameters(await cloud.version({"app/__main__.py": SLEEPS}))
+    )
+    await cloud.until_said(sent, "::step health running")
+    found = await asyncio.gather(cloud.status(), cloud.status())
+    assert [(one["commit"], one["busy"]) for one in found] == [(serving.commit, True)] * 2
+    await (await cloud.client("ssm")).cancel_command(CommandId=sent)
+    await cloud.ended(sent)
+    found = await asyncio.gather(cloud.status(), cloud.status())
+    assert [one["busy"] for one in found] == [False, False], "those who look take each other for a rollout"
+
+
 async def ask_without_pause(url: str, tally: Counter[str], stop: asyncio.Event, *, keep: bool) -> None:
     """One client on bare sockets that never retries: each request is counted by its commit, or by how it failed."""
     address = urlsplit(url)

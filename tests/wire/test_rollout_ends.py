@@ -191,14 +191,30 @@ async def test_each_end_of_the_way_back_is_told_by_what_serves(place: Place, how
 # ---- what served before ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["exit 1", "exit 137", "cancelled, no word"])
-@pytest.mark.parametrize("asked", [False, True])
-async def test_where_nothing_served_before_nothing_is_lost(place: Place, how: str, asked: bool) -> None:
+UNKNOWN_BEFORE = "Nothing serves now; what served before was not known"
+SCRIPTS_WORD = "Nothing serves, as before by the script's own word"
+
+
+@pytest.mark.parametrize(
+    ("how", "asked", "end", "sentence"),
+    [
+        ("exit 1", False, Failed, SCRIPTS_WORD),
+        ("exit 1", True, Failed, SCRIPTS_WORD),
+        ("cancelled, exit 3", False, Failed, SCRIPTS_WORD),
+        ("cancelled, exit 3", True, Cancelled, SCRIPTS_WORD),
+        ("exit 137", False, Interrupted, UNKNOWN_BEFORE),
+        ("exit 137", True, Interrupted, UNKNOWN_BEFORE),
+        ("cancelled, no word", True, Interrupted, UNKNOWN_BEFORE),
+        ("time limit", False, Interrupted, UNKNOWN_BEFORE),
+    ],
+)
+async def test_where_it_was_not_known_what_served_before_only_the_script_can_say_that_nothing_is_lost(
+    place: Place, how: str, asked: bool, end: type[Exception], sentence: str
+) -> None:
     row = place.row(replaces=None)
     serves(place, "nothing")
     ends(place, row, how, asked=asked)
-    end = Cancelled if asked and how != "exit 1" else Failed
-    with pytest.raises(end, match="Nothing serves, as before"):
+    with pytest.raises(end, match=sentence):
         await rollout_of(place).put(row, NEW_IMAGE, NEW)
 
 
@@ -232,6 +248,60 @@ async def test_a_queued_one_replaces_what_came_to_serve_while_it_waited(place: P
         await rollout_of(place).put(again, NEW_IMAGE, NEW)
 
 
+# ---- a script that SSM has let go of ---------------------------------------------------------------------------------
+
+
+def works_on(place: Place, busy: int, then: str) -> None:
+    """The host says so many times that the script is still at work, then what has come of it."""
+    asked = 0
+
+    def answer(action: str) -> None:
+        nonlocal asked
+        if action == "SendCommand" and place.aws.rollouts:
+            asked += 1
+            place.aws.serving = {**(SERVING["old" if asked <= busy else then] or {}), "busy": asked <= busy}
+
+    place.aws.fault = answer
+
+
+@pytest.mark.parametrize("how", ["undeliverable", "time limit", "cancelled, no word"])
+@pytest.mark.parametrize("asked", [False, True])
+async def test_the_end_of_a_script_that_still_works_is_waited_for(place: Place, how: str, asked: bool) -> None:
+    row = place.row()
+    works_on(place, 2, "new")
+    ends(place, row, how, asked=asked)
+    said = await rollout_of(place).put(row, NEW_IMAGE, NEW)
+    assert said["image"] == NEW_IMAGE
+    assert any("The script still works on the host." in why for why in row.waits)
+    assert row.operation.waiting_for == ""
+
+
+@pytest.mark.parametrize("then", ["old", "new", "other", "nothing"])
+@pytest.mark.parametrize("asked", [False, True])
+async def test_a_script_that_works_for_too_long_is_not_told_as_an_end(
+    place: Place, monkeypatch: pytest.MonkeyPatch, then: str, asked: bool
+) -> None:
+    monkeypatch.setattr("bot.services.rollout.AT_REST_WITHIN_S", 0.1)
+    row = place.row()
+    place.aws.serving = {**(SERVING[then] or {}), "busy": True}
+    ends(place, row, "undeliverable", asked=asked)
+    with pytest.raises(Interrupted, match=r"The script still works on the host\. Look at the host\."):
+        await rollout_of(place).put(row, NEW_IMAGE, NEW)
+    back = place.row()
+    ends(place, back, "undeliverable")
+    with pytest.raises(Interrupted, match="The script still works on the host"):
+        await rollout_of(place).put_back(back, OLD_IMAGE, OLD)
+
+
+async def test_the_scripts_own_word_waits_for_nobody(place: Place) -> None:
+    row = place.row()
+    place.aws.serving = {**(SERVING["old"] or {}), "busy": True}
+    ends(place, row, "exit 1")
+    with pytest.raises(Failed, match=f"{OLD[:7]} still serves\\.$"):
+        await rollout_of(place).put(row, NEW_IMAGE, NEW)
+    assert row.waits == []
+
+
 # ---- the way back, told whole ----------------------------------------------------------------------------------------
 
 
@@ -248,6 +318,35 @@ async def test_a_way_back_that_left_the_host_in_disorder_says_why_it_was_gone_an
     with pytest.raises(Interrupted, match=f"/health answers not at all.*Whether {OLD[:7]} serves again is not certain"):
         await place.rollback.run(place.row("rollback"))
     assert place.github.statuses[-1] == "error"
+
+
+@pytest.mark.parametrize("status", ["Failed", "Success"])
+@pytest.mark.parametrize("kind", ["deploy", "rollback"])
+async def test_it_switches_back_to_what_served_when_it_started_though_the_host_did_not_say_what_that_was(
+    place: Place, kind: str, status: str
+) -> None:
+    """A queued one: another operation came to its end first. Its command is cut off, or its last line lost."""
+    row = place.row(kind)
+    place.past.deploys = [
+        operation(
+            id=6,
+            result={"commit": OTHER, "image": OTHER_IMAGE},
+            ended_at=row.operation.created_at + timedelta(minutes=1),
+        )
+    ]
+    place.aws.serving = {"image": OTHER_IMAGE, "commit": OTHER}
+    place.site.answer_with = lambda: {"status": "ok", "commit": OTHER}
+
+    def cut_off(aws: Aws, command: Command) -> None:
+        aws.roll_out(command)
+        if command.parameters["Image"] == NEW_IMAGE:
+            command.output, command.status = "::step switch ok y\n", status
+            command.code = 0 if status == "Success" else 137
+
+    place.aws.carry_out = cut_off
+    with pytest.raises(Failed, match=f"Switched back: {OTHER[:7]} serves again"):
+        await (place.deploy if kind == "deploy" else place.rollback).run(row)
+    assert [command.parameters["Image"] for command in place.aws.rollouts] == [NEW_IMAGE, OTHER_IMAGE]
 
 
 async def test_without_an_address_the_hosts_word_on_health_counts(monkeypatch: pytest.MonkeyPatch) -> None:

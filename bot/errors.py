@@ -6,6 +6,7 @@
     |-- Unavailable      an outside service did not do its part; may be tried again
     |   |-- Unreachable      no connection could be made: nothing was sent
     |   |-- NotVisible       the service answers, and what was named is not there
+    |   |-- Undecided        the service answers, and what was asked is still being worked out there
     |   `-- Unknown          a request may or may not have been carried out
     `-- Broken           our own fault: logged with its traceback, the user sees a reference
 
@@ -52,6 +53,10 @@ class Unreachable(Unavailable):
 
 class NotVisible(Unavailable):
     """The service answered: there is no such thing, or not for us (404)."""
+
+
+class Undecided(Unavailable):
+    """The service answered: it is still at work on what was asked, such as checks that run."""
 
 
 class Unknown(Unavailable):

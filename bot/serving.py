@@ -29,7 +29,7 @@ STANDBY_LOOK_S = 0.5
 TELL_AGAIN_S = 60.0
 """How often a process that waits for a command says so again."""
 CARRIER_MARGIN_S = 300.0
-"""So much longer than a rollout may take a command is waited for: it builds, waits and checks as well."""
+"""So much longer than a build, a rollout and the way back may take a command is waited for: it checks as well."""
 LOOKED_AT_S = 2.0
 """So long a lock that nobody holds, and that cannot be taken all the same, is tried again: others look at it."""
 END_WITHIN_S = 8.0
@@ -104,7 +104,8 @@ class _Berth:
 
     def __init__(self, settings: Settings, signals: "_Signals", *, standby: bool) -> None:
         self._database = settings.database_file
-        self._carrier_limit_s = settings.aws.rollout_timeout_s + CARRIER_MARGIN_S
+        work_s = settings.github.build_timeout_s + 2 * settings.aws.rollout_timeout_s
+        self._carrier_limit_s = work_s + CARRIER_MARGIN_S
         self._signals = signals
         self._standby = standby
         self._holder: Holder | None = None

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from bot.errors import QuarterdeckError
+from bot.errors import QuarterdeckError, Undecided
 from bot.ops.engine import Engine
 from bot.ops.handler import Registry, Run
 from bot.ops.model import Operation
@@ -21,12 +21,16 @@ UNSENT = "Nothing was sent to the host."
 
 
 class Later(Exception):
-    """It cannot be told at the moment. The text says what is waited for; `meanwhile` what is known and what is not."""
+    """It cannot be told at the moment. The text says what is waited for; `meanwhile` what is known and what is not.
 
-    def __init__(self, waits_for: str, why: str = "", *, meanwhile: str = "") -> None:
+    `answered` says that nothing is silent or broken: whoever was asked is still at work on the answer.
+    """
+
+    def __init__(self, waits_for: str, why: str = "", *, meanwhile: str = "", answered: bool = False) -> None:
         super().__init__(waits_for)
         self.why = why
         self.meanwhile = meanwhile
+        self.answered = answered
 
     def given_up(self, operation: Operation, after_s: float) -> str:
         """What is said once nobody waits any longer."""
@@ -109,7 +113,8 @@ class Checks:
             async with asyncio.timeout(within_s) as limit:
                 return await ask()
         except QuarterdeckError as error:
-            raise Later(f"{what}: {error}", str(error), meanwhile=meanwhile) from error
+            answered = isinstance(error, Undecided)
+            raise Later(f"{what}: {error}", str(error), meanwhile=meanwhile, answered=answered) from error
         except Exception as error:
             if limit.expired():
                 why = f"there was no answer within {within_s} s"

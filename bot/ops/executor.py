@@ -171,9 +171,8 @@ class InProcessExecutor:
         if now < max(asked_at, execution.began_at) + timedelta(seconds=confirm_s):
             return
         execution.given_up = True
-        why = (
-            f"It was asked to stop at {moment(asked_at)}, and the outside has not confirmed that within {confirm_s} s."
-        )
+        seen = execution.operation.waiting_for or "The outside has not confirmed that."
+        why = f"It was asked to stop at {moment(asked_at)}, and {confirm_s} s later is not known to be over. {seen}"
         task = self._tasks.get(execution.operation.id)
         await self._end(execution, _Outcome(Status.INTERRUPTED, why))
         if task is not None:  # it may have come to its own end in that moment
@@ -316,8 +315,10 @@ class InProcessExecutor:
     async def _held_back(self, execution: Execution, later: Later) -> None:
         """Try again a little later; but whoever holds locks and cannot go on is no longer waited for than anybody
         waits for an outside that does not confirm a stop: then a human decides, and others may take the locks over.
+        What is still being worked out, such as checks that run, is waited for as before a start.
         """
-        operation, limit_s = execution.operation, self._limits.cancel_confirm_s
+        operation = execution.operation
+        limit_s = self._limits.approved_to_start_s if later.answered else self._limits.cancel_confirm_s
         since = operation.startable_since or execution.began_at
         if self._store.now() < since + timedelta(seconds=limit_s):
             self._hold_back(operation.id)

@@ -79,7 +79,7 @@ def closed(operation: Operation) -> str:
     locks = f"#{taken_by} has taken its locks over" if taken_by is not None else "its locks are free"
     if taken_by is None and operation.startable_since is not None:
         former = " and ".join(f"#{other}" for other in operation.takes_over)
-        locks = f"it had sent nothing, so {former} has the locks back unless it is closed, too"
+        locks = f"as far as is known it had sent nothing, so {former} has the locks back unless it is closed, too"
     return f"You closed {operation.short_id} as {operation.status}; {locks}."
 
 

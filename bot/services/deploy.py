@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.clients.github import GithubClient
 from bot.clients.github_types import Checks, Comparison
-from bot.errors import QuarterdeckError, Refused, Unavailable
+from bot.errors import QuarterdeckError, Refused, Unavailable, Undecided
 from bot.ops.handler import Failed, Run
 from bot.ops.model import Json, Operation, Plan, Request
 from bot.services.build import Builder
@@ -219,14 +219,14 @@ class DeployHandler:
         """Why the checks speak against it now. Checks that run anew have not turned red: they are waited for.
 
         Raises:
-            Unavailable: CI has not made up its mind, or cannot be asked.
+            Undecided: CI has not made up its mind. Unavailable: it cannot be asked.
         """
         if not self._catalog.environment(environment).require_checks:
             return ""
         checks = await self._github.checks(sha)
         reason = _not_green(sha, checks)
         if checks.state == "pending":
-            raise Unavailable("github", reason)
+            raise Undecided("github", reason)
         return reason
 
     # ---- running ---------------------------------------------------------------------------------------------

@@ -201,7 +201,7 @@ async def test_an_outside_that_does_not_confirm_leaves_it_interrupted_with_its_l
         assert (await room.engine.cancel(running.id, DEV)).cancel_requested_at == first.cancel_requested_at
         room.clock.advance(seconds=31)
         ended = await room.becomes(running, Status.INTERRUPTED)
-        assert "not confirmed that within 60 s" in ended.reason
+        assert "60 s later is not known to be over. The outside has not confirmed that." in ended.reason
         assert [lock.resource for lock in await room.engine.locks()] == ["dev/app"]
         room.deploy.gate.set()
         await asyncio.sleep(0.05)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import Unavailable
+from bot.errors import Unavailable, Undecided
 from bot.ops.handler import Run
 from bot.ops.model import Json, Operation, Status
 from tests.unit.engine_room import DEV, SRE, Crew, Deploy, Limits, Room, open_room
@@ -95,6 +95,21 @@ async def test_while_discord_stays_away_it_is_interrupted_in_time_and_a_rollback
         await room.becomes(rollback, Status.RUNNING)
         assert await _holders(room) == [rollback.id]
         assert room.deploy.resumed == []
+
+
+async def test_checks_that_still_run_are_waited_for_as_before_a_start(tmp_path: Path) -> None:
+    async with open_room(tmp_path, roster=Crew.of(DEV, SRE)) as room:
+        room.deploy = Builder()
+        held = await killed_while_it_builds(room)
+        room.deploy.broken["recheck"] = Undecided("github", "Its checks still run.")
+        await room.start()
+        await room.until(lambda: _waits_for(room, held, "Its checks still run"))
+        room.clock.advance(seconds=600)
+        await room.until(lambda: _waits_for(room, held, "Its checks still run"))
+        assert (await room.engine.operation(held.id)).status is Status.RUNNING
+        room.clock.advance(seconds=301)
+        ended = await room.becomes(held, Status.INTERRUPTED)
+        assert "within 900 s: Its checks still run. Look again, or roll back." in ended.reason
 
 
 async def test_whoever_waits_behind_it_is_told_what_holds_it_back_and_what_to_do(tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ async def test_a_bot_says_again_and_again_that_it_waits_for_a_command_and_gives_
     database: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "TELL_AGAIN_S", 0.6)
-    monkeypatch.setattr(serving, "CARRIER_MARGIN_S", -600.0 + 2.5)
+    monkeypatch.setattr(serving, "CARRIER_MARGIN_S", -3000.0 + 2.5)
     with held(database, Role.CARRIER) as process, caplog.at_level(logging.WARNING):
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(Unavailable, match=rf"\(process {process.pid}\) has worked on .* Nothing was started: look"):
@@ -259,7 +259,7 @@ async def test_a_standby_waits_for_a_command_without_a_limit_and_says_so(
     database: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "TELL_AGAIN_S", 0.4)
-    monkeypatch.setattr(serving, "CARRIER_MARGIN_S", -600.0)
+    monkeypatch.setattr(serving, "CARRIER_MARGIN_S", -3000.0)
     place = berth(database, standby=True)
     with held(database, Role.CARRIER) as process, caplog.at_level(logging.WARNING):
         taking = asyncio.create_task(place.taken())

@@ -268,7 +268,8 @@ async def test_closing_one_that_never_began_gives_the_locks_back_and_says_so(tmp
         assert await holders(room) == {"prod/app": rollback.id}
         ended = await room.engine.close(rollback.id, SRE, Status.FAILED, reason="It did nothing.")
         assert closed(ended) == (
-            "You closed #2 as failed; it had sent nothing, so #1 has the locks back unless it is closed, too."
+            "You closed #2 as failed; as far as is known it had sent nothing, so #1 has the locks back unless it is "
+            "closed, too."
         )
         await given_back(room, lost, rollback)
 

@@ -8,7 +8,7 @@ from typing import Any
 from bot.console.exits import Exit
 from tests.crash.witness import Witness
 from tests.story.host_console import Console, said_until
-from tests.story.steps import asked, card_of, cards_of, ended, live_commit
+from tests.story.steps import asked, card_of, cards_of, ended, live_commit, mark
 from tests.story.world_driver import World
 
 LIMIT_S = 6
@@ -96,9 +96,14 @@ async def test_one_person_alone_restores_production_with_discord_github_and_the_
     sha = await world.push({"app/CHANGES.md": "a version that will have to go\n"}, "Something that breaks production")
     await world.github("checks", sha=sha, conclusion="success")
     operation = await asked(world, "dev", "prod")
-    await world.settle(await world.press("sre2", await card_of(world, operation, "waiting"), "Approve"))
+    start = await mark(world, "aws")
     await slow_rollout(world)
-    await card_of(world, operation, "Pull")
+    await world.settle(await world.press("sre2", await card_of(world, operation, "waiting"), "Approve"))
+
+    async def sent() -> bool:
+        return any(r["caller"] == "bot" for r in await world.requests("aws", action="ssm:SendCommand", after=start))
+
+    await world.until("the command to the host", sent, timeout_s=60)
     await killed(world)
     await world.fault("discord", "refuse")
     await world.fault("github", "refuse")

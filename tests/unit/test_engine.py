@@ -295,10 +295,13 @@ async def test_a_request_expires_and_says_so(tmp_path: Path) -> None:
         assert await room.engine.expire(approved_to_start_s=900) == []
 
 
-async def test_a_vote_after_the_time_is_over_does_not_count_even_before_the_clock_has_looked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late_s", [0, 1])
+async def test_a_vote_after_the_time_is_over_does_not_count_even_before_the_clock_has_looked(
+    tmp_path: Path, late_s: int
+) -> None:
     async with open_room(tmp_path) as room:
         asked = await room.ask(environment="prod")
-        room.clock.advance(hours=8, seconds=1)
+        room.clock.advance(hours=8, seconds=late_s)
         with pytest.raises(Refused, match="expired"):
             await room.approve(asked)
         assert (await room.engine.operation(asked.id)).status is Status.PENDING

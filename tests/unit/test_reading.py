@@ -99,6 +99,19 @@ async def test_the_time_to_start_begins_with_the_first_check_that_failed_and_sto
         assert (await room.engine.operation(other.id)).waiting_for == ""
 
 
+async def test_what_has_started_or_ended_no_longer_says_what_it_waited_for(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        cancelled, started = await room.ask(service="a"), await room.ask(service="b")
+        taken_back = await room.approve(await room.ask(environment="prod"), SRE)
+        for number in (cancelled.id, started.id, taken_back.id):
+            held = await room.database.write(lambda c, number=number: room.store.hold_back(c, number, "a check"))
+            assert held.waiting_for == "a check"
+        assert (await room.engine.cancel(cancelled.id, DEV)).waiting_for == ""
+        assert (await room.engine.withdraw(taken_back.id, SRE)).waiting_for == ""
+        await room.start()
+        assert (await room.becomes(started, Status.RUNNING)).waiting_for == ""
+
+
 async def test_what_has_lost_its_locks_to_nobody_cannot_go_on(tmp_path: Path) -> None:
     async with open_room(tmp_path) as room:
         room.registry.add(Scripted(error=Interrupted("The host has not answered.")))

@@ -387,6 +387,7 @@ async def test_cancelling_what_runs(tmp_path: Path) -> None:
         assert (await room.engine.operation(operation.id)).status is Status.RUNNING
         room.clock.advance(seconds=1)
         await room.becomes(operation, Status.INTERRUPTED)
+        await room.until(lambda: _is_idle(room))
         interrupted = await left(room)
         resumed = await room.engine.resume(operation.id, AT_THE_DOOR)
         assert (resumed.reason, resumed.cancel_requested_at, resumed.cancel_requested_by) == ("", None, "")
@@ -397,6 +398,11 @@ async def test_cancelling_what_runs(tmp_path: Path) -> None:
 
 async def _is_sent(room: Room, operation: Operation) -> bool:
     return "run_id" in (await room.engine.operation(operation.id)).checkpoint
+
+
+async def _is_idle(room: Room) -> bool:
+    """What is interrupted is let go of, too: it keeps no place among those that run at once."""
+    return not room.executors[0].running
 
 
 async def _looked(room: Room) -> bool:

@@ -80,6 +80,17 @@ async def test_each_of_two_voters_is_looked_at(tmp_path: Path) -> None:
         assert await reason(room, asked) == "owner approved it and no longer holds the role sre."
 
 
+async def test_whoever_approved_the_own_request_must_still_hold_the_role_for_that(tmp_path: Path) -> None:
+    both = replace(SRE, roles=frozenset({"dev", "sre"}))
+    rows = (PolicyRow(Action.DEPLOY, "prod", ("dev",), approvers=("sre",), quorum=1, self_approval=True),)
+    roster = Crew.of(both)
+    async with open_room(tmp_path, roster=roster, rows=rows) as room:
+        asked = await approved(room, both, both)
+        assert await reason(room, asked) == ""
+        roster.roles["sre"] = frozenset({"dev"})
+        assert await reason(room, asked) == "sre approved it and no longer holds the role sre."
+
+
 async def test_a_requester_who_could_do_it_alone_and_no_longer_can_makes_it_stale(tmp_path: Path) -> None:
     """A rollback to a verified version needs nobody else when an sre asks; without that role it would."""
     roster = crew()

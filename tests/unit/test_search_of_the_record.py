@@ -117,6 +117,24 @@ async def test_the_same_refusal_at_two_doors_is_two_rows(tmp_path: Path) -> None
         assert sorted((event.data.get("door", ""), event.count) for event in found) == [("", 1), ("command line", 2)]
 
 
+async def test_a_refusal_says_at_which_door_whatever_was_asked_for(tmp_path: Path) -> None:
+    visitor = replace(GUEST, door=Door.COMMAND_LINE)
+    async with open_room(tmp_path) as room:
+        number = (await room.ask(environment="prod")).id
+        for attempt in (
+            room.engine.cancel(number, visitor),
+            room.engine.withdraw(number, visitor),
+            room.engine.resume(number, visitor),
+            room.engine.close(number, visitor, Status.FAILED, reason="Looked."),
+        ):
+            with pytest.raises(Refused):
+                await attempt
+        found = await room.engine.audit(AuditFilter(actor="guest"))
+        assert {event.name: event.data.get("door") for event in found} == dict.fromkeys(
+            ("cancel.refused", "withdraw.refused", "resume.refused", "close.refused"), "command line"
+        )
+
+
 async def test_operations_come_in_pages_too(tmp_path: Path) -> None:
     async with open_room(tmp_path) as room:
         for _ in range(5):

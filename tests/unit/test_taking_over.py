@@ -1,13 +1,14 @@
 """A rollback takes the locks of an interrupted operation over, so that one person alone can restore a service."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.errors import Refused, Unavailable
 from bot.ops.handler import Cancelled, Failed, Interrupted, Run
-from bot.ops.model import Json, Operation, Status
+from bot.ops.model import Json, Operation, Plan, Request, Status
 from bot.ops.sentences import closed
 from tests.unit.engine_room import DEV, SRE, SRE2, Deploy, Room, open_room
 
@@ -123,6 +124,7 @@ async def test_once_it_looks_again_nobody_takes_its_locks(tmp_path: Path) -> Non
             return f"behind #{lost.id}" in (await room.engine.operation(asked.id)).waiting_for
 
         await room.until(behind)
+        assert not await room.database.write(lambda c: room.store.take_locks(c, asked))
         assert await holders(room) == {"prod/app": lost.id}
         room.deploy.gate.set()
         await room.becomes(lost, Status.SUCCEEDED)
@@ -157,6 +159,28 @@ async def test_a_restart_gives_no_lock_back_to_the_interrupted_one(tmp_path: Pat
         assert (await room.becomes(rollback, Status.SUCCEEDED)).takes_over == (lost.id,)
         with pytest.raises(Refused, match="took them over"):
             await room.engine.resume(lost.id, SRE2)
+
+
+class Wide(Deploy):
+    """A deploy that needs the database beside the service."""
+
+    async def plan(self, request: Request, requester: str) -> Plan:
+        plan = await super().plan(request, requester)
+        return replace(plan, locks=(*plan.locks, f"{request.environment}/database"))
+
+
+async def test_only_the_locks_that_it_needs_are_taken_over_and_count_from_then_on(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        room.deploy = Wide()
+        room.registry.add(room.deploy)
+        lost = await interrupted(room)
+        before = room.clock.at
+        room.clock.advance(minutes=1)
+        rollback = await back(room, lost.id)
+        await room.becomes(rollback, Status.RUNNING)
+        assert [(lock.resource, lock.operation_id, lock.since) for lock in await room.engine.locks()] == [
+            ("prod/app", rollback.id, room.clock.at), ("prod/database", lost.id, before),
+        ]  # fmt: skip
 
 
 # ---- a rollback that ends without having done anything -------------------------------------------------------------

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from bot.errors import Refused
-from bot.ops.model import Status, Verdict
+from bot.ops.model import Operation, Status, Verdict
 from bot.policy import Action, PolicyRow
-from tests.unit.engine_room import DEV, OWNER, SRE, SRE2, open_room
+from tests.unit.engine_room import DEV, OWNER, SRE, SRE2, Deploy, open_room
 
 TWO = (PolicyRow(Action.DEPLOY, "prod", ("dev",), approvers=("sre",), quorum=2),)
 
@@ -34,6 +34,26 @@ async def test_taking_back_what_had_approved_it_makes_it_stale(tmp_path: Path) -
         await room.start()
         assert room.deploy.dispatched == []
         assert (await room.names(asked))[-2:] == ["vote.withdrawn", "operation.stale"]
+
+
+async def test_taken_back_while_the_start_is_checked_it_does_not_start_and_holds_no_lock(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+
+        class Regretted(Deploy):
+            async def recheck(self, operation: Operation) -> str:
+                await room.engine.withdraw(operation.id, SRE)
+                return ""
+
+        room.registry.add(regretted := Regretted())
+        asked = await room.approve(await room.ask(environment="prod"), SRE)
+        executor = await room.start()
+        await room.becomes(asked, Status.STALE)
+
+        async def idle() -> bool:
+            return not executor.running
+
+        await room.until(idle)
+        assert (regretted.dispatched, await room.engine.locks()) == ([], [])
 
 
 async def test_a_role_lost_since_keeps_nobody_from_taking_the_vote_back(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Generator
 
 import pytest
 
+from tests import inspection
+
 STRICT = "QUARTERDECK_TEST_STRICT"
 
 
@@ -39,8 +41,25 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+def pytest_runtest_teardown() -> None:
+    """Note what the exchanges of this test showed, while its name is known."""
+    inspection.collect()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """An exchange that is not as others describe it fails the run, whatever the tests say."""
+    inspection.collect()
+    if inspection.totals().mismatches and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at the end what was not run, and why, grouped by reason."""
+    """Say at the end what was compared, and what was not run and why, grouped by reason."""
+    if compared := inspection.lines():
+        terminalreporter.section("the sandbox beside the descriptions of others")
+        for line in compared:
+            terminalreporter.write_line(line)
     tests_of: dict[str, set[str]] = defaultdict(set)
     for report in terminalreporter.stats.get("skipped", []):
         tests_of[_reason(report)].add(report.nodeid.split("::")[0])

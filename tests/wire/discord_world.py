@@ -16,8 +16,17 @@ from bot.sandbox.discord.part import DiscordPart
 from bot.sandbox.faults import Faults
 from bot.sandbox.ledger import Ledger
 from bot.sandbox.wire import Guard
+from tests.inspection import inspector
 
-QUICK = Limits(posts=Rate(1000, 1.0), edits=Rate(1000, 1.0), webhook=Rate(1000, 1.0), overall=Rate(10_000, 1.0))
+QUICK = Limits(
+    posts=Rate(1000, 1.0),
+    edits=Rate(1000, 1.0),
+    webhook=Rate(1000, 1.0),
+    webhook_channel=Rate(1000, 1.0),
+    reactions=Rate(1000, 1.0),
+    overall=Rate(10_000, 1.0),
+    identify_pace=Rate(1000, 1.0),
+)
 """No waiting for limits where they are not what is tested."""
 PATIENCE_S = 10.0
 
@@ -31,8 +40,8 @@ def point_at(part: DiscordPart) -> None:
 
 
 @asynccontextmanager
-async def discord_part(home: Path, *, limits: Limits = QUICK, token: str | None = None):
-    """A started part on a port of its own."""
+async def discord_part(home: Path, *, limits: Limits = QUICK, token: str | None = None, compared: bool = True):
+    """A started part on a port of its own; not `compared` with others' descriptions where a test breaks it itself."""
     part = DiscordPart(
         clock=Clock(),
         ledger=Ledger(),
@@ -41,6 +50,7 @@ async def discord_part(home: Path, *, limits: Limits = QUICK, token: str | None 
         home=home,
         token=token or cast.new_discord_token(),
         limits=limits,
+        inspector=inspector() if compared else None,
     )
     await part.start()
     point_at(part)

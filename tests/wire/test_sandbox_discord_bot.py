@@ -286,6 +286,10 @@ class Selects(ui.View):
     async def where(self, interaction: discord.Interaction, select: ui.ChannelSelect) -> None:
         await self._take(interaction, [one.name for one in select.values])
 
+    @ui.select(cls=ui.MentionableSelect, placeholder="Anyone", max_values=2)
+    async def anyone(self, interaction: discord.Interaction, select: ui.MentionableSelect) -> None:
+        await self._take(interaction, [one.name for one in select.values])
+
     async def _take(self, interaction: discord.Interaction, values: list[str]) -> None:
         self.picked.append(sorted(values))
         await interaction.response.defer()
@@ -304,7 +308,8 @@ async def test_selects_of_every_kind_take_values_and_labels(part, bot):
     await pick("Who", "sre2")
     await pick("Role", "sre")
     await pick("Where", "audit")
-    assert view.picked == [["logs", "retry"], ["sre2"], ["sre"], ["audit"]]
+    await pick("Anyone", "dev2", "@dev")
+    assert view.picked == [["logs", "retry"], ["sre2"], ["sre"], ["audit"], ["dev", "dev2"]]
     for label, values in (("More", ["nothing"]), ("More", []), ("Who", ["sre", "dev"]), ("Who", ["nobody"])):
         with pytest.raises(Rejected):
             await pick(label, *values)
@@ -341,6 +346,69 @@ async def test_a_modal_refuses_what_its_fields_do_not_take(part, bot):
         await part.modal(
             {"user": "sre", "interaction": opened["id"], "fields": {"Reason": "it broke", "Severity": "High"}}
         )
+
+
+class Everything(ui.Modal, title="Everything"):
+    """A modal with each kind of field that there is beside texts and lists."""
+
+    level = ui.Label(
+        text="Level",
+        component=ui.RadioGroup(options=[discord.RadioGroupOption(label=one, value=one) for one in ("low", "high")]),
+    )
+    parts = ui.Label(
+        text="Parts",
+        component=ui.CheckboxGroup(
+            options=[discord.CheckboxGroupOption(label=one, value=one) for one in ("app", "bot", "db")]
+        ),
+    )
+    sure = ui.Label(text="Sure", component=ui.Checkbox())
+    proof = ui.Label(text="Proof", component=ui.FileUpload(max_values=2))
+    who = ui.Label(text="Who", component=ui.UserSelect(required=True))
+
+    async def on_submit(self, interaction: discord.Interaction) -> None:
+        files = [(await one.read()).decode() for one in self.proof.component.values]
+        said = (
+            self.level.component.value,
+            sorted(self.parts.component.values),
+            self.sure.component.value,
+            files,
+            [one.name for one in self.who.component.values],
+        )
+        await interaction.response.send_message(repr(said), ephemeral=True)
+
+
+async def test_a_modal_takes_boxes_files_and_members(part, tmp_path):
+    bot = SmallBot()
+
+    @bot.tree.command(description="x")
+    async def everything(interaction: discord.Interaction) -> None:
+        await interaction.response.send_modal(Everything())
+
+    async with running(bot, part):
+        opened = await ran(part, "everything")
+        kinds = [one["kind"] for one in opened["modal"]["fields"]]
+        assert kinds == ["radio_group", "checkbox_group", "checkbox", "file_upload", "user_select"]
+        fields = {
+            "Level": "high",
+            "Parts": ["app", "db"],
+            "Sure": True,
+            "Proof": [{"filename": "a.txt", "base64": "YQ=="}, {"filename": "b.txt", "base64": "Yg=="}],
+            "Who": ["sre2"],
+        }
+        body = {"user": "dev", "interaction": opened["id"], "fields": fields}
+        for wrong in (
+            {"Who": ["nobody"]},
+            {"Level": "middle"},
+            {"Parts": ["x"]},
+            {"Sure": "yes"},
+            {"Proof": []},
+            {"Proof": ["x"]},
+        ):
+            with pytest.raises(Rejected):
+                await part.modal(body | {"fields": fields | wrong})
+        assert not list(tmp_path.glob("discord/attachments/*/*"))
+        view = await settled(part, await part.modal(body))
+    assert view["text"] == "('high', ['app', 'db'], True, ['a', 'b'], ['sre2'])"
 
 
 async def test_a_modal_opened_by_a_button_may_change_the_button_s_message(part):

@@ -103,7 +103,8 @@ class Wire:
         return json.loads(message.data)
 
     async def identify(self, part, **more):
-        await self.send(2, {"token": part.token, "intents": 1, "properties": {}, **more})
+        about = {"os": "linux", "browser": "test", "device": "test"}
+        await self.send(2, {"token": part.token, "intents": 1, "properties": about, **more})
         return await self.next()
 
 

@@ -8,9 +8,12 @@ from typing import Any
 
 from bot.sandbox.discord import commands
 from bot.sandbox.discord.components import Kind
+from bot.sandbox.discord.errors import DiscordError
 from bot.sandbox.discord.guild import Guild
 from bot.sandbox.discord.interactions import Act, Interaction, Interactions, State, Type
 from bot.sandbox.discord.picker import Picker, Place, Resolved
+from bot.sandbox.discord.reactions import Reactions, known_emoji
+from bot.sandbox.discord.rules import BIT
 from bot.sandbox.discord.snowflakes import parsed
 from bot.sandbox.discord.store import Message
 from bot.sandbox.discord.views import controls, label
@@ -33,16 +36,23 @@ KINDS: dict[str, tuple[type, str]] = {
     "custom_id": (str, "a text"),
     "values": (list, "a list of texts"),
     "fields": (dict, "an object"),
+    "emoji": (str, "an emoji"),
+    "remove": (bool, "true or false"),
 }
 
 
 class Acts:
     """The acts of members."""
 
-    def __init__(self, *, guild: Guild, picker: Picker, interactions: Interactions) -> None:
+    def __init__(self, *, guild: Guild, picker: Picker, interactions: Interactions, reactions: Reactions) -> None:
         self._guild = guild
+        self._reactions = reactions
         self._picker = picker
         self._interactions = interactions
+
+    def _send(self, act: Act) -> Interaction:
+        self._picker.keep_files()
+        return self._interactions.begin(act)
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
@@ -52,6 +62,7 @@ class Acts:
         Raises:
             Rejected: the client would not send it.
         """
+        self._picker.begin()
         taken = _taken(body, needed=("user", "channel", "command"), also=("options", "target"))
         place = self._place(taken)
         name, target = taken["command"].removeprefix("/"), taken.get("target")
@@ -61,7 +72,7 @@ class Acts:
             data = self._picker.data(picked, taken.get("options", {}), place)
         else:
             data = self._picker.target_data(picked, target, place)
-        return self._interactions.begin(Act(Type.COMMAND, place.user, place.channel, data, name=name))
+        return self._send(Act(Type.COMMAND, place.user, place.channel, data, name=name))
 
     def autocomplete(self, body: Json) -> Interaction:
         """Type into an option.
@@ -69,21 +80,26 @@ class Acts:
         Raises:
             Rejected: the client would not ask for choices there.
         """
+        self._picker.begin()
         taken = _taken(body, needed=("user", "channel", "command", "option", "text"), also=("options",))
         place = self._place(taken)
         name, option = taken["command"].removeprefix("/"), taken["option"]
         picked = self._picker.find(name, place.user, kinds=(commands.SLASH,))
         data = self._picker.autocomplete_data(picked, option, taken["text"], taken.get("options", {}), place)
         kind = next(one["type"] for one in picked.options if one["name"] == option)
-        return self._interactions.begin(
-            Act(Type.AUTOCOMPLETE, place.user, place.channel, data, name=name, option_type=kind)
-        )
+        return self._send(Act(Type.AUTOCOMPLETE, place.user, place.channel, data, name=name, option_type=kind))
 
     def _place(self, taken: Json) -> Place:
         channel = self._guild.place(taken["channel"].removeprefix("#"))
         if channel is None:
             raise Rejected(f"There is no channel {taken['channel'][:100]!r}.")
-        return Place(self._user(taken), channel)
+        place = Place(self._user(taken), channel)
+        held = self._guild.permissions(place.user, channel)
+        if not held & BIT["VIEW_CHANNEL"]:
+            raise Missing(f"{taken['user']} does not see the channel {taken['channel'][:100]!r}.")
+        if not held & BIT["USE_APPLICATION_COMMANDS"]:
+            raise Rejected(f"{taken['user']} may not use commands in {taken['channel'][:100]!r}.")
+        return place
 
     def _user(self, taken: Json) -> int:
         user = self._guild.person(taken["user"])
@@ -114,7 +130,26 @@ class Acts:
         else:
             data["values"] = self._picker.values(raw, _texts(taken.get("values", [])), resolved)
         act = Act(Type.COMPONENT, user, message.channel, resolved.within(data), name=raw["custom_id"], source=message)
-        return self._interactions.begin(act)
+        return self._send(act)
+
+    def react(self, body: Json) -> Json:
+        """React to a message, or with `remove` take it back.
+
+        Raises:
+            Missing: the message is not there for that member.
+            Rejected: it is no emoji, or one too many.
+        """
+        taken = _taken(body, needed=("user", "message", "emoji"), also=("remove",))
+        user = self._user(taken)
+        message = self._picker.message(taken["message"], user)
+        if message.owner is not None:
+            raise Rejected("Nobody can react to a message that only one member sees.")
+        change = self._reactions.remove if taken.get("remove") else self._reactions.add
+        try:
+            change(message, known_emoji(taken["emoji"]), user)
+        except DiscordError as error:
+            raise Rejected(f"{error.message}: {taken['emoji'][:40]!r}.") from None
+        return {"message": str(message.id), "reactions": message.payload.get("reactions", [])}
 
     # -- modals -------------------------------------------------------------------------------------------------------
 
@@ -125,6 +160,7 @@ class Acts:
             Missing: no such modal was opened for that member.
             Rejected: it was sent already, or a field is unknown, missing or wrong.
         """
+        self._picker.begin()
         taken = _taken(body, needed=("user", "interaction"), also=("fields",))
         user = self._user(taken)
         opener = self._interactions.get(parsed(taken["interaction"]))
@@ -141,7 +177,7 @@ class Acts:
         act = Act(
             Type.MODAL_SUBMIT, user, opener.place, data, name=opener.modal["custom_id"], source=source, opener=opener
         )
-        submitted = self._interactions.begin(act)
+        submitted = self._send(act)
         opener.submitted = submitted.id
         return submitted
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bot.sandbox.cast import GUILD_ID
-from bot.sandbox.discord.gateway import GUILD_MEMBERS, GUILD_MESSAGES, GUILDS, Gateway
+from bot.sandbox.discord.gateway import GUILD_MEMBERS, GUILD_MESSAGES, GUILD_REACTIONS, GUILDS, Gateway
 from bot.sandbox.discord.guild import BOT_ID, Guild
 from bot.sandbox.discord.interactions import Interaction
 from bot.sandbox.discord.store import Message
@@ -44,6 +44,20 @@ class Announcements:
         self._ledger.publish("message.deleted", {**about, "channel": channel, "ephemeral_for": owner})
         if message.owner is None:
             self._gateway.dispatch("MESSAGE_DELETE", about, intent=GUILD_MESSAGES)
+
+    def reaction(self, message: Message, what: str, *, emoji: str | None = None, user: int | None = None) -> None:
+        """`what` is the end of the event's name: ADD, REMOVE, REMOVE_ALL, REMOVE_EMOJI."""
+        self._ledger.publish("message.updated", self.views.message(message))
+        if message.owner is not None:
+            return
+        about: Json = {"channel_id": str(message.channel), "message_id": str(message.id), "guild_id": str(GUILD_ID)}
+        if emoji is not None:
+            about["emoji"] = {"id": None, "name": emoji}
+        if user is not None:
+            about |= {"user_id": str(user), "burst": False, "type": 0}
+        if what == "ADD" and user is not None:
+            about |= {"member": self._guild.member(user), "message_author_id": str(message.author)}
+        self._gateway.dispatch(f"MESSAGE_REACTION_{what}", about, intent=GUILD_REACTIONS)
 
     def interaction_created(self, payload: Json) -> None:
         self._gateway.dispatch("INTERACTION_CREATE", payload)

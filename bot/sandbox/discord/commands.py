@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from bot.sandbox.discord.components import CHANNEL_TYPES
 from bot.sandbox.discord.errors import DiscordError, Known
 from bot.sandbox.discord.forms import Form
 from bot.sandbox.discord.guild import BOT_ID
@@ -26,6 +27,30 @@ OPTIONS_LIMIT, CHOICES_LIMIT = 25, 25
 LARGEST = 2**53
 SLASH_NAME = re.compile(r"[-_'\w]{1,32}")
 GLOBAL = "global"
+LOCALES = frozenset(
+    (
+        *(
+            "id",
+            "da",
+            "de",
+            "en-GB",
+            "en-US",
+            "es-ES",
+            "es-419",
+            "fr",
+            "hr",
+            "it",
+            "lt",
+            "hu",
+            "nl",
+            "no",
+            "pl",
+            "pt-BR",
+        ),
+        *("ro", "fi", "sv-SE", "vi", "tr", "cs", "el", "bg", "ru", "uk", "hi", "th", "zh-CN", "ja", "zh-TW", "ko"),
+    )
+)
+"""Those that Discord knows ("Reference", locales)."""
 
 
 class Commands:
@@ -133,14 +158,14 @@ def read(form: Form, raw: Json, at: str) -> Json:
     command: Json = {
         "type": kind,
         "name": _name(form, raw, at) if kind == SLASH else form.text(raw, "name", at, least=1, most=32, required=True),
-        "name_localizations": form.object(raw, "name_localizations", at),
+        "name_localizations": _localized(form, raw, "name_localizations", at, most=32),
         "description": "",
-        "description_localizations": form.object(raw, "description_localizations", at),
+        "description_localizations": _localized(form, raw, "description_localizations", at, most=100),
         "default_member_permissions": _permissions(form, raw, at),
         "dm_permission": form.flag(raw, "dm_permission", at, default=True),
         "nsfw": form.flag(raw, "nsfw", at),
-        "contexts": raw.get("contexts"),
-        "integration_types": raw.get("integration_types") or [0],
+        "contexts": form.among(raw, "contexts", at, among=(0, 1, 2)) if raw.get("contexts") is not None else None,
+        "integration_types": form.among(raw, "integration_types", at, among=(0, 1)) or [0],
     }
     if kind == SLASH:
         command["description"] = form.text(raw, "description", at, least=1, most=100, required=True)
@@ -148,6 +173,20 @@ def read(form: Form, raw: Json, at: str) -> Json:
         if _length(command) > TEXT_LIMIT:
             form.fail(at or "name", "APPLICATION_COMMAND_TOO_LARGE", "Command exceeds maximum size (8000)")
     return command
+
+
+def _localized(form: Form, raw: Json, key: str, at: str, *, most: int) -> Json | None:
+    """Texts by locale."""
+    found = form.object(raw, key, at.lstrip("."))
+    path = f"{at}.{key}".lstrip(".")
+    if found is not None:
+        for locale in found:
+            if locale not in LOCALES:
+                form.fail(
+                    f"{path}.{locale[:20]}", "ENUM_TYPE_COERCE", f'Value "{locale[:20]}" is not a valid enum value.'
+                )
+        return {locale: form.text(found, locale, path, least=1, most=most) for locale in found}
+    return None
 
 
 def _permissions(form: Form, raw: Json, at: str) -> str | None:
@@ -198,9 +237,9 @@ def _option(form: Form, raw: Json, at: str, allowed: tuple[int, ...]) -> Json:
         "name": _name(form, raw, at),
         "description": form.text(raw, "description", at, least=1, most=100, required=True),
     }
-    for key in ("name_localizations", "description_localizations"):
+    for key, most in (("name_localizations", 32), ("description_localizations", 100)):
         if raw.get(key) is not None:
-            option[key] = form.object(raw, key, at)
+            option[key] = _localized(form, raw, key, at, most=most)
     if kind in (SUBCOMMAND, GROUP):
         inner = (SUBCOMMAND,) if kind == GROUP else tuple(range(STRING, 12))
         return option | {"options": _options(form, raw, at, allowed=inner)}
@@ -208,7 +247,7 @@ def _option(form: Form, raw: Json, at: str, allowed: tuple[int, ...]) -> Json:
     if kind in (STRING, INTEGER, NUMBER):
         option |= _values(form, raw, at, kind)
     if kind == CHANNEL and raw.get("channel_types") is not None:
-        option["channel_types"] = form.items(raw, "channel_types", at, most=20)
+        option["channel_types"] = form.among(raw, "channel_types", at, among=CHANNEL_TYPES)
     return option
 
 
@@ -241,6 +280,8 @@ def _values(form: Form, raw: Json, at: str, kind: int) -> Json:
 
 def _choice(form: Form, raw: Json, at: str, kind: int) -> Json:
     choice: Json = {"name": form.text(raw, "name", at, least=1, most=100, required=True), "value": raw.get("value")}
+    if raw.get("name_localizations") is not None:
+        choice["name_localizations"] = _localized(form, raw, "name_localizations", at, most=100)
     if not is_value(choice["value"], kind):
         form.fail(
             f"{at}.value", "APPLICATION_COMMAND_OPTIONS_CHOICE_VALUE_INVALID", "The value has not the option's type."
@@ -267,10 +308,14 @@ def read_choices(form: Form, data: Json, kind: int) -> list[Json]:
 
 
 def _length(command: Json) -> int:
-    """Names, descriptions and values of a command and of everything in it, counted as Discord does."""
-    total = len(command["name"]) + len(command["description"])
-    total += sum(len(choice["name"]) + len(str(choice["value"])) for choice in command.get("choices", ()))
+    """Names, descriptions and values of a command and of everything in it; of translations the longest counts."""
+    total = _longest(command, "name") + _longest(command, "description")
+    total += sum(_longest(choice, "name") + len(str(choice["value"])) for choice in command.get("choices", ()))
     return total + sum(_length(option) for option in command.get("options", ()))
+
+
+def _longest(named: Json, key: str) -> int:
+    return max(len(named[key]), *(len(text) for text in (named.get(f"{key}_localizations") or {}).values()), 0)
 
 
 def leaves(command: Json) -> Iterator[tuple[str, Json, list[Json]]]:

@@ -55,6 +55,7 @@ SELECTS = (
 IN_CONTAINER = (Kind.ROW, Kind.SECTION, Kind.TEXT, Kind.GALLERY, Kind.FILE, Kind.SEPARATOR)
 AT_TOP = (*IN_CONTAINER, Kind.CONTAINER)
 LINK, PREMIUM = 5, 6
+CHANNEL_TYPES = (0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 16)
 
 
 class Reader:
@@ -172,7 +173,7 @@ class Reader:
         name = self.form.text(emoji, "name", f"{at}.emoji", most=100)
         known: Json = {"name": name, "animated": self.form.flag(emoji, "animated", f"{at}.emoji")}
         if emoji.get("id") is not None:
-            known["id"] = str(emoji["id"])[:20]
+            known["id"] = str(self.form.snowflake(emoji, "id", f"{at}.emoji"))
         elif not name or (name.isascii() and name.isalnum()):
             self.form.fail(f"{at}.emoji.name", "BUTTON_COMPONENT_INVALID_EMOJI", "Invalid emoji")
         return known
@@ -190,11 +191,18 @@ class Reader:
         if raw.get("type") == Kind.STRING_SELECT:
             select["options"] = self.options(raw, at)
         else:
-            defaults = form.items(raw, "default_values", at, most=25)
+            defaults = [self._default(one, where) for where, one in form.objects(raw, "default_values", at, most=25)]
             select |= {"default_values": defaults} if defaults else {}
         if raw.get("type") == Kind.CHANNEL_SELECT and raw.get("channel_types") is not None:
-            select["channel_types"] = form.items(raw, "channel_types", at, most=20)
+            select["channel_types"] = form.among(raw, "channel_types", at, among=CHANNEL_TYPES)
         return select | ({"disabled": True} if form.flag(raw, "disabled", at) else {})
+
+    def _default(self, raw: Json, at: str) -> Json:
+        """Who or what is picked from the start."""
+        kind = raw.get("type")
+        if kind not in ("user", "role", "channel"):
+            self.form.fail(f"{at}.type", "BASE_TYPE_CHOICES", "Value must be one of ('user', 'role', 'channel').")
+        return {"id": str(self.form.snowflake(raw, "id", at)), "type": kind}
 
     def options(self, raw: Json, at: str, *, least: int = 1) -> list[Json]:
         """The options of a string select or of a group of boxes."""

@@ -33,7 +33,7 @@ class Form:
             DiscordError: 50035, when a fault was reported.
         """
         if self._errors:
-            raise DiscordError(Known.INVALID_FORM, details=self._errors)
+            raise DiscordError(Known.INVALID_FORM, details=_innermost(self._errors))
 
     def text(self, body: Json, key: str, path: str = "", *, least: int = 0, most: int, required: bool = False) -> str:
         """A text; empty when it is absent or null."""
@@ -122,6 +122,21 @@ class Form:
             self.missing(at)
         return None
 
+    def snowflake(self, body: Json, key: str, path: str = "") -> int:
+        """An id, required; 0 with a fault when it is none."""
+        found = parsed(body.get(key))
+        if found is None:
+            self.fail(_at(path, key), "NUMBER_TYPE_COERCE", f"Value {_shown(body.get(key))} is not snowflake.")
+        return found or 0
+
+    def among(self, body: Json, key: str, path: str = "", *, among: tuple[int, ...]) -> list[int]:
+        """A list of some numbers, each of them one that is known."""
+        found = self.items(body, key, path, most=len(among))
+        for number, one in enumerate(found):
+            if isinstance(one, bool) or one not in among:
+                self.fail(f"{_at(path, key)}.{number}", "BASE_TYPE_CHOICES", f"Value must be one of {set(among)}.")
+        return found
+
     def snowflakes(self, body: Json, key: str, path: str = "", *, most: int = 100) -> list[int]:
         found = []
         for number, item in enumerate(self.items(body, key, path, most=most)):
@@ -132,6 +147,12 @@ class Form:
             else:
                 found.append(one)
         return found
+
+
+def _innermost(errors: Json) -> Json:
+    """The tree with a node's own faults only where nothing inside it is wrong: the whole is judged after its parts."""
+    inner = {key: _innermost(value) for key, value in errors.items() if key != "_errors"}
+    return inner or errors
 
 
 def _at(path: str, key: str) -> str:

@@ -5,6 +5,7 @@ What is sent when is decided elsewhere; this room delivers to every session whos
 """
 
 import asyncio
+import math
 import secrets
 import time
 from typing import Any
@@ -15,9 +16,10 @@ from bot.sandbox.cast import GUILD_ID
 from bot.sandbox.discord.compression import Plain, Unavailable, squeeze_for
 from bot.sandbox.discord.errors import dumps
 from bot.sandbox.discord.guild import BOT_ID, Guild, bot_user
-from bot.sandbox.discord.limits import Limits
+from bot.sandbox.discord.limits import Buckets, Pace
 from bot.sandbox.discord.sessions import Closed, Session, Socket, object_of, packet, parsed, shard_of
 from bot.sandbox.ledger import Ledger
+from bot.sandbox.validation.gateway import GatewayCheck
 
 Json = dict[str, Any]
 
@@ -25,7 +27,7 @@ HEARTBEAT_MS = 41_250
 PAYLOAD_LIMIT = 4096
 SESSIONS_KEPT = 20
 
-GUILDS, GUILD_MEMBERS, GUILD_MESSAGES = 1 << 0, 1 << 1, 1 << 9
+GUILDS, GUILD_MEMBERS, GUILD_MESSAGES, GUILD_REACTIONS = 1 << 0, 1 << 1, 1 << 9, 1 << 10
 PRIVILEGED = 1 << 1 | 1 << 8 | 1 << 15
 ALL_INTENTS = (1 << 26) - 1
 
@@ -33,16 +35,22 @@ ALL_INTENTS = (1 << 26) - 1
 class Gateway:
     """The sessions, and the door at which sockets come in."""
 
-    def __init__(self, *, token: str, guild: Guild, limits: Limits, ledger: Ledger) -> None:
+    def __init__(
+        self, *, token: str, guild: Guild, pace: Pace, buckets: Buckets, ledger: Ledger, check: GatewayCheck | None
+    ) -> None:
         self._token = token
+        self._check = check
         self._guild = guild
-        self._limits = limits
+        self._pace = pace
+        self._buckets = buckets
         self._ledger = ledger
         self._sessions: dict[str, Session] = {}
         self._sockets: set[Socket] = set()
         self.url = ""
         """`ws://127.0.0.1:PORT/gateway`, known once the port is open."""
         self._presence = ""
+        self.token_reset = False
+        """The token was used up by too many session starts; it is good again when the world is started anew."""
 
     @property
     def presence(self) -> str:
@@ -89,6 +97,33 @@ class Gateway:
 
     # -- sockets ------------------------------------------------------------------------------------------------------
 
+    def starts(self) -> Json:
+        """What is left of the session starts, for `GET /gateway/bot`."""
+        rate = self._pace.now.identifies
+        left, wait_s = self._buckets.left("identifies", "", rate)
+        concurrency = self._pace.now.identify_pace.requests
+        reset_ms = math.ceil(wait_s * 1000)
+        return {"total": rate.requests, "remaining": left, "reset_after": reset_ms, "max_concurrency": concurrency}
+
+    def _count_start(self, socket: Socket) -> bool:
+        """Count a session start; one that comes too soon is told to begin again (opcode 9), with `False` here.
+
+        Raises:
+            Closed: 4004, there were too many in a day: every session ends, and the token with them.
+        """
+        now = self._pace.now
+        if not self._buckets.take("identify pace", "", now.identify_pace, bound_overall=False).allowed:
+            socket.send(packet(9, False))
+            return False
+        if self._buckets.take("identifies", "", now.identifies, bound_overall=False).allowed:
+            return True
+        self.token_reset = True
+        for other in list(self._sockets):
+            if other is not socket:
+                other.end(4004, "Authentication failed.")
+        self._sessions.clear()
+        raise Closed(4004, "Authentication failed.")
+
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """`GET /gateway`: one connection from HELLO to its end."""
         ws = web.WebSocketResponse(timeout=1.0, autoping=True, compress=False, max_msg_size=2**20)
@@ -97,7 +132,7 @@ class Gateway:
             squeeze, refusal = squeeze_for(request.query.get("compress", "")), None
         except Unavailable as error:
             squeeze, refusal = Plain(), Closed(4000, str(error))
-        socket = Socket(ws, request, squeeze)
+        socket = Socket(ws, request, squeeze, sends=self._pace.now.sends, check=self._check)
         self._sockets.add(socket)
         writer = asyncio.create_task(socket.write())
         writer.add_done_callback(_ended)
@@ -105,7 +140,7 @@ class Gateway:
             if refusal is not None:
                 raise refusal
             _check_query(request)
-            socket.send(packet(10, {"heartbeat_interval": HEARTBEAT_MS, "_trace": []}))
+            socket.send(packet(10, {"heartbeat_interval": HEARTBEAT_MS}))
             await self._converse(socket, ws)
         except Closed as closed:
             socket.end(closed.code, closed.reason)
@@ -127,7 +162,10 @@ class Gateway:
             if len(message.data) > PAYLOAD_LIMIT:
                 raise Closed(4002, "Error while decoding payload.")
             socket.count_send()
-            self._take(socket, parsed(message.data))
+            taken = parsed(message.data)
+            self._take(socket, taken)
+            if self._check is not None:
+                self._check.received(taken)
 
     def _take(self, socket: Socket, taken: Json) -> None:
         match taken.get("op"):
@@ -173,7 +211,10 @@ class Gateway:
             raise Closed(4013, "Invalid intent(s).")
         if intents & PRIVILEGED:
             raise Closed(4014, "Disallowed intent(s).")
-        session = Session(secrets.token_hex(16), intents, shard_of(data.get("shard")))
+        shard = shard_of(data.get("shard"))
+        if not self._count_start(socket):
+            return
+        session = Session(secrets.token_hex(16), intents, shard)
         self._sessions[session.id] = session
         self._forget_old()
         presence = data.get("presence")
@@ -212,25 +253,18 @@ class Gateway:
     def _check_token(self, data: Json) -> None:
         token = data.get("token")
         given = token.removeprefix("Bot ") if isinstance(token, str) else ""
-        if not secrets.compare_digest(given.encode("utf-8", "replace"), self._token.encode()):
+        if self.token_reset or not secrets.compare_digest(given.encode("utf-8", "replace"), self._token.encode()):
             raise Closed(4004, "Authentication failed.")
 
     def _ready(self, session: Session) -> Json:
         return {
             "v": 10,
             "user": bot_user() | {"verified": True, "mfa_enabled": True, "email": None},
-            "user_settings": {},
-            "relationships": [],
-            "private_channels": [],
-            "presences": [],
             "guilds": [{"id": str(GUILD_ID), "unavailable": True}] if session.holds_guild else [],
-            "guild_join_requests": [],
             "session_id": session.id,
-            "session_type": "normal",
             "resume_gateway_url": self.url,
             "shard": list(session.shard),
             "application": {"id": str(BOT_ID), "flags": 0, "flags_new": "0"},
-            "_trace": [],
         }
 
     def _chunk(self, session: Session | None, data: Json) -> None:
@@ -263,7 +297,7 @@ class Gateway:
         """The sessions that are connected or can still be resumed."""
         now = time.monotonic()
         for session in list(self._sessions.values()):
-            if session.socket is None and now - session.cut_at > self._limits.resume_s:
+            if session.socket is None and now - session.cut_at > self._pace.now.resume_s:
                 del self._sessions[session.id]
         return list(self._sessions.values())
 

@@ -138,7 +138,6 @@ class Guild:
         return {
             "id": str(number),
             "name": name,
-            "description": None,
             "permissions": str(self.rules.role_permissions(name)),
             "position": ranks.index(name),
             "color": colour,
@@ -231,6 +230,7 @@ class Guild:
             raise DiscordError(Known.UNKNOWN_CHANNEL)
         newest = self._store.newest_in(place)
         return _channel(place) | {
+            "rate_limit_per_user": self.rules.slowmode_s(self.channel_name(place)),
             "permission_overwrites": self._overwrites(place),
             "last_message_id": None if newest is None else str(newest),
         }
@@ -313,6 +313,7 @@ def _constant_guild() -> Json:
                 *("icon", "description", "home_header", "splash", "discovery_splash", "banner", "application_id"),
                 *("afk_channel_id", "system_channel_id", "widget_channel_id", "rules_channel_id", "vanity_url_code"),
                 *("safety_alerts_channel_id", "public_updates_channel_id", "max_presences", "incidents_data"),
+                "hub_type",
             )
         ),
         "features": [],

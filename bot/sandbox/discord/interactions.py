@@ -18,7 +18,7 @@ from bot.sandbox.discord import commands, modals
 from bot.sandbox.discord.errors import DiscordError, Known
 from bot.sandbox.discord.forms import Form
 from bot.sandbox.discord.guild import BOT_ID, Guild
-from bot.sandbox.discord.limits import Limits
+from bot.sandbox.discord.limits import Buckets, Pace
 from bot.sandbox.discord.media import FILE_LIMIT, Upload
 from bot.sandbox.discord.messages import EPHEMERAL, LOADING, Messages, Origin
 from bot.sandbox.discord.snowflakes import Snowflakes
@@ -28,7 +28,8 @@ Json = dict[str, Any]
 
 KEPT = 20_000
 CHAT_INPUT_REPLY, CONTEXT_MENU_REPLY = 20, 23
-OWNERS = {"0": str(GUILD_ID)}
+USER_FOLLOW_UPS = 5
+"""Follow-ups of one interaction of an application that only members have installed."""
 
 
 class Type(IntEnum):
@@ -96,6 +97,7 @@ class Interaction:
     source: int | None
     option_type: int
     began: float
+    user_installed: bool = False
     state: State = State.SENT
     ack_ms: float | None = None
     callback: Callback | None = None
@@ -119,11 +121,14 @@ class Out(Protocol):
 class Interactions:
     """The interactions of the last while, by id and by token."""
 
-    def __init__(self, *, guild: Guild, messages: Messages, ids: Snowflakes, limits: Limits, out: Out) -> None:
+    def __init__(
+        self, *, guild: Guild, messages: Messages, ids: Snowflakes, pace: Pace, buckets: Buckets, out: Out
+    ) -> None:
         self._guild = guild
         self._messages = messages
         self._ids = ids
-        self._limits = limits
+        self._pace = pace
+        self._buckets = buckets
         self._out = out
         self._by_id: OrderedDict[int, Interaction] = OrderedDict()
         self._by_token: dict[str, Interaction] = {}
@@ -152,10 +157,11 @@ class Interactions:
             source=act.source.id if act.source else None,
             option_type=act.option_type,
             began=time.monotonic(),
+            user_installed=self._guild.rules.user_installed,
         )
         self._remember(interaction)
         loop = asyncio.get_running_loop()
-        interaction.timer = loop.call_later(self._limits.answer_s, self._run_out, interaction)
+        interaction.timer = loop.call_later(self._pace.now.answer_s, self._run_out, interaction)
         self._out.interaction_created(self._payload(interaction, act))
         return interaction
 
@@ -177,7 +183,7 @@ class Interactions:
             "id": str(number),
             "type": int(act.type),
             "user": self._guild.user(act.user),
-            "authorizing_integration_owners": OWNERS,
+            "authorizing_integration_owners": self._owners(act.user),
         }
         if act.type is Type.COMMAND:
             found |= {"name": act.name, "command_type": act.data.get("type", commands.SLASH)}
@@ -186,6 +192,10 @@ class Interactions:
         elif act.type is Type.MODAL_SUBMIT and act.opener is not None:
             found["triggering_interaction_metadata"] = act.opener.metadata
         return found
+
+    def _owners(self, user: int) -> Json:
+        """Who has installed the application: the server (0), or the member (1)."""
+        return {"1": str(user)} if self._guild.rules.user_installed else {"0": str(GUILD_ID)}
 
     def _payload(self, interaction: Interaction, act: Act) -> Json:
         member = self._guild.acting(act.user, act.place)
@@ -204,8 +214,7 @@ class Interactions:
             "member": member,
             "app_permissions": str(self._guild.permissions(BOT_ID, act.place)),
             "entitlements": [],
-            "entitlement_sku_ids": [],
-            "authorizing_integration_owners": OWNERS,
+            "authorizing_integration_owners": self._owners(act.user),
             "context": 0,
             "attachment_size_limit": FILE_LIMIT,
             "data": act.data,
@@ -330,7 +339,7 @@ class Interactions:
         interaction = self._by_token.get(token)
         if interaction is None:
             raise DiscordError(Known.UNKNOWN_WEBHOOK)
-        if time.monotonic() - interaction.began > self._limits.token_life_s:
+        if time.monotonic() - interaction.began > self._pace.now.token_life_s:
             raise DiscordError(Known.INVALID_WEBHOOK_TOKEN)
         if interaction.callback is None:
             raise DiscordError(Known.UNKNOWN_WEBHOOK)
@@ -353,9 +362,12 @@ class Interactions:
 
     def follow_up(self, interaction: Interaction, body: Json, uploads: Sequence[Upload]) -> Message:
         """Post a further message. The first one after a deferred answer takes its place, and its privacy."""
+        self._buckets.take_follow_up(interaction.place)
         original = self._messages.seen_by(interaction.user, interaction.original)
         if interaction.callback is Callback.DEFERRED_MESSAGE and original and original.flags & LOADING:
             return self.edit(interaction, original, body, uploads)
+        if interaction.user_installed and len(interaction.followups) >= USER_FOLLOW_UPS:
+            raise DiscordError(Known.TOO_MANY_FOLLOW_UPS)
         flags = body.get("flags")
         secret = isinstance(flags, int) and bool(flags & EPHEMERAL)
         message = self._messages.post(

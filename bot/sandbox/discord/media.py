@@ -11,7 +11,7 @@ import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 from urllib.parse import quote
 
 from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
@@ -28,6 +28,7 @@ FILE_LIMIT = 10 * 2**20
 REQUEST_LIMIT = 25 * 2**20
 FILES_LIMIT = 10
 CDN = "/cdn/attachments"
+CONTENT_TYPES = "{'application/json', 'multipart/form-data'}"
 FIELD = re.compile(r"files\[(\d{1,3})\]")
 UNSAFE = re.compile(r"[^\w.\-]+")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -51,17 +52,41 @@ async def read_body(request: web.Request) -> tuple[Json, list[Upload]]:
     """
     if request.content_type == "multipart/form-data":
         return await _read_form(request)
-    return _object(await request.read()), []
+    return _object(await _json_bytes(request)), []
+
+
+async def whole_body(request: web.Request) -> Json | list[Any]:
+    """The JSON of a request that was accepted, with its files as fields of the form."""
+    if request.content_type != "multipart/form-data":
+        return cast(Json | list[Any], await read_json(request))
+    body, uploads = await _read_form(request)
+    return body | {f"files[{upload.number}]": upload.filename for upload in uploads}
 
 
 async def read_json(request: web.Request) -> Any:
     """The JSON of a request, whatever it is."""
-    return _parsed(await request.read())
+    return _parsed(await _json_bytes(request))
+
+
+async def _json_bytes(request: web.Request) -> bytes:
+    """The body, which must say that it is JSON unless it is empty."""
+    data = await request.read()
+    if data and request.content_type != "application/json":
+        fault = {
+            "code": "CONTENT_TYPE_INVALID",
+            "message": f'Expected "Content-Type" header to be one of {CONTENT_TYPES}.',
+        }
+        raise DiscordError(Known.INVALID_FORM, details={"_errors": [fault]})
+    return data
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _parsed(data: bytes) -> Any:
     try:
-        return json.loads(data or b"{}")
+        return json.loads(data or b"{}", parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise DiscordError(Known.INVALID_JSON) from None
 
@@ -93,7 +118,9 @@ async def _read_form(request: web.Request) -> tuple[Json, list[Upload]]:
     except (ValueError, AssertionError, RuntimeError, HttpProcessingError):
         # The parser's ways of saying that the body is no well-formed multipart.
         raise DiscordError(Known.INVALID_FORM, details={}) from None
-    if len(uploads) > FILES_LIMIT or any(len(upload.data) > FILE_LIMIT for upload in uploads):
+    if len(uploads) > FILES_LIMIT:
+        raise DiscordError(Known.TOO_MANY_FILES)
+    if any(len(upload.data) > FILE_LIMIT for upload in uploads):
         raise DiscordError(Known.TOO_LARGE)
     return body, uploads
 

@@ -13,7 +13,7 @@ from bot.sandbox.discord import components, embeds, mentions
 from bot.sandbox.discord.errors import DiscordError, Known
 from bot.sandbox.discord.forms import Form
 from bot.sandbox.discord.guild import BOT_ID, Guild, bot_user, stamp
-from bot.sandbox.discord.limits import Buckets, Limits
+from bot.sandbox.discord.limits import Buckets, Pace
 from bot.sandbox.discord.media import Media, Upload
 from bot.sandbox.discord.snowflakes import Snowflakes, made_at_s, parsed
 from bot.sandbox.discord.store import Message, Store
@@ -68,7 +68,7 @@ class Messages:
         media: Media,
         ids: Snowflakes,
         buckets: Buckets,
-        limits: Limits,
+        pace: Pace,
         listener: Listener,
     ) -> None:
         self._store = store
@@ -76,7 +76,7 @@ class Messages:
         self._media = media
         self._ids = ids
         self._buckets = buckets
-        self._limits = limits
+        self._pace = pace
         self._listener = listener
         self._nonces: OrderedDict[tuple[int, str], tuple[int, float]] = OrderedDict()
 
@@ -142,7 +142,7 @@ class Messages:
         Raises:
             DiscordError: 50035, 50006, 30046; nothing is changed then.
         """
-        if origin is None and time.time() - made_at_s(message.id) > self._limits.old_after_s:
+        if origin is None and time.time() - made_at_s(message.id) > self._pace.now.old_after_s:
             self._buckets.take_old_edit(message.channel)
         draft = self._read(message.channel, body, uploads, base=message, origin=origin)
         changed = message.payload | draft.changes
@@ -248,6 +248,12 @@ class Messages:
         self, place: int, body: Json, uploads: Sequence[Upload], *, base: Message | None, origin: Origin | None
     ) -> Draft:
         """Check the whole body, then keep its files."""
+        if body.get("poll") is not None:
+            # Nobody holds SEND_POLLS in this server: a poll's votes are no answer that the bot's policy could use.
+            raise DiscordError(Known.MISSING_PERMISSIONS)
+        if body.get("sticker_ids"):
+            # Nor is there a sticker.
+            raise DiscordError(Known.INVALID_STICKER)
         form = Form()
         draft = Draft(flags=form.whole(body, "flags", least=0, most=2**31 - 1) & SETTABLE)
         v2 = bool(draft.flags & components.V2_FLAG or (base and base.flags & components.V2_FLAG))
@@ -321,7 +327,7 @@ class Messages:
 
     def _known_nonce(self, place: int, nonce: str) -> Message | None:
         known = self._nonces.get((place, nonce))
-        if known is None or time.monotonic() - known[1] > self._limits.nonce_life_s:
+        if known is None or time.monotonic() - known[1] > self._pace.now.nonce_life_s:
             return None
         return self._store.message(known[0])
 

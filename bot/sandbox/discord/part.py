@@ -14,15 +14,17 @@ from bot.sandbox.discord.errors import fault_answer
 from bot.sandbox.discord.gateway import Gateway
 from bot.sandbox.discord.guild import Guild
 from bot.sandbox.discord.interactions import Interactions
-from bot.sandbox.discord.limits import Buckets, Limits
-from bot.sandbox.discord.media import CDN, REQUEST_LIMIT, Media
+from bot.sandbox.discord.limits import Buckets, Limits, Pace
+from bot.sandbox.discord.media import CDN, REQUEST_LIMIT, Media, whole_body
 from bot.sandbox.discord.messages import Messages
 from bot.sandbox.discord.picker import Picker
+from bot.sandbox.discord.reactions import Reactions
 from bot.sandbox.discord.rest import API, Door, Route, refused, unknown
 from bot.sandbox.discord.routes_channels import ChannelRoutes
 from bot.sandbox.discord.routes_commands import CommandRoutes
 from bot.sandbox.discord.routes_guild import GuildRoutes
 from bot.sandbox.discord.routes_interactions import InteractionRoutes
+from bot.sandbox.discord.routes_reactions import ReactionRoutes
 from bot.sandbox.discord.routes_threads import ThreadRoutes
 from bot.sandbox.discord.snowflakes import Snowflakes, parsed
 from bot.sandbox.discord.store import Store
@@ -30,11 +32,13 @@ from bot.sandbox.discord.threads import Threads
 from bot.sandbox.discord.views import Views
 from bot.sandbox.faults import Faults
 from bot.sandbox.ledger import Ledger
+from bot.sandbox.validation.inspector import Inspector, Watched, watched
 from bot.sandbox.wire import Guard, Missing, Rejected, fault_middleware, guard_middleware, ledger_middleware, listen
 
 Json = dict[str, Any]
 
 PART = "discord"
+WATCHED = Watched(prefix=API, read=whole_body, applies=lambda request: request.path.startswith("/api/"))
 NEWEST_SHOWN = 100
 
 
@@ -54,8 +58,10 @@ class DiscordPart:
         home: Path,
         token: str,
         limits: Limits = Limits(),
+        inspector: Inspector | None = None,
     ) -> None:
-        self.limits = limits
+        self._inspector = inspector
+        self._pace = Pace(limits)
         self.ledger = ledger
         self.faults = faults
         self._guard = guard
@@ -68,12 +74,19 @@ class DiscordPart:
         self._compose(home)
 
     def _compose(self, home: Path) -> None:
-        store, limits = self._store, self.limits
+        store, pace = self._store, self._pace
         ids = Snowflakes(floor=store.newest_id())
         self._server = Guild(store)
         self._media = Media(home / "attachments", ids=ids)
-        self._buckets = Buckets(limits)
-        self._gateway = Gateway(token=self.token, guild=self._server, limits=limits, ledger=self.ledger)
+        self._buckets = Buckets(pace)
+        self._gateway = Gateway(
+            token=self.token,
+            guild=self._server,
+            pace=pace,
+            buckets=self._buckets,
+            ledger=self.ledger,
+            check=self._inspector.gateway if self._inspector else None,
+        )
         self._told = Announcements(gateway=self._gateway, guild=self._server, ledger=self.ledger)
         self._messages = Messages(
             store=store,
@@ -81,7 +94,7 @@ class DiscordPart:
             media=self._media,
             ids=ids,
             buckets=self._buckets,
-            limits=limits,
+            pace=pace,
             listener=self._told,
         )
         self._commands = Commands(store=store, ids=ids)
@@ -90,10 +103,20 @@ class DiscordPart:
             guild=self._server, messages=self._messages, registered=self._commands, picker=self._picker
         )
         self._interactions = Interactions(
-            guild=self._server, messages=self._messages, ids=ids, limits=limits, out=self._told
+            guild=self._server, messages=self._messages, ids=ids, pace=pace, buckets=self._buckets, out=self._told
         )
-        self._threads = Threads(store=store, guild=self._server, messages=self._messages, ids=ids, told=self._told)
-        self._acts = Acts(guild=self._server, picker=self._picker, interactions=self._interactions)
+        self._threads = Threads(
+            store=store,
+            guild=self._server,
+            messages=self._messages,
+            ids=ids,
+            buckets=self._buckets,
+            told=self._told,
+        )
+        self._reactions = Reactions(store=store, guild=self._server, messages=self._messages, told=self._told)
+        self._acts = Acts(
+            guild=self._server, picker=self._picker, interactions=self._interactions, reactions=self._reactions
+        )
 
     async def start(self) -> None:
         """Open the port."""
@@ -101,11 +124,12 @@ class DiscordPart:
             middlewares=[
                 ledger_middleware(PART, self.ledger, _caller),
                 guard_middleware(self._guard),
+                *([watched(self._inspector.discord, WATCHED)] if self._inspector else []),
                 fault_middleware(PART, self.faults, fault_answer),
             ],
             client_max_size=REQUEST_LIMIT,
         )
-        Door(token=self.token, buckets=self._buckets).add(app, self._routes())
+        Door(token=self.token, gateway=self._gateway, buckets=self._buckets, pace=self._pace).add(app, self._routes())
         app.router.add_get(f"{CDN}/{{place}}/{{id}}/{{name}}", self._file)
         app.router.add_get("/gateway", self._gateway.serve)
         app.router.add_get("/gateway/", self._gateway.serve)
@@ -125,20 +149,23 @@ class DiscordPart:
         self._store.close()
 
     def _routes(self) -> list[Route]:
-        told, limits = self._told, self.limits
+        told = self._told
         return [
-            *GuildRoutes(guild=self._server, gateway=self._gateway, limits=limits).routes(),
+            *GuildRoutes(guild=self._server, gateway=self._gateway).routes(),
             *ChannelRoutes(
                 guild=self._server,
                 store=self._store,
                 messages=self._messages,
                 threads=self._threads,
                 told=told,
-                limits=limits,
+                buckets=self._buckets,
             ).routes(),
-            *ThreadRoutes(guild=self._server, messages=self._messages, threads=self._threads, limits=limits).routes(),
-            *CommandRoutes(registered=self._commands, told=told, limits=limits).routes(),
-            *InteractionRoutes(interactions=self._interactions, messages=self._messages, limits=limits).routes(),
+            *ThreadRoutes(guild=self._server, messages=self._messages, threads=self._threads).routes(),
+            *ReactionRoutes(
+                guild=self._server, messages=self._messages, threads=self._threads, reactions=self._reactions
+            ).routes(),
+            *CommandRoutes(registered=self._commands, told=told).routes(),
+            *InteractionRoutes(interactions=self._interactions, messages=self._messages).routes(),
         ]
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
@@ -161,6 +188,10 @@ class DiscordPart:
     async def modal(self, body: Json) -> Json:
         """`POST /modals`."""
         return {"interaction": str(self._acts.modal(body).id)}
+
+    async def react(self, body: Json) -> Json:
+        """`POST /reactions`."""
+        return self._acts.react(body)
 
     def set_roles(self, name: str, roles: list[str]) -> Json:
         """Give a member exactly these roles.
@@ -188,6 +219,16 @@ class DiscordPart:
         rules = self._server.rules.change(body)
         self._told.guild(rules)
         return rules
+
+    def change_limits(self, body: Json) -> Json:
+        """`PUT /discord/limits`: the pace from now on, until the world is started again; every window begins anew.
+
+        Raises:
+            Rejected: a limit is unknown or makes no sense.
+        """
+        limits = self._pace.change(body)
+        self._buckets.forget()
+        return limits
 
     async def drop_gateway(self) -> None:
         """Cut every gateway socket without a word; the sessions can be resumed."""

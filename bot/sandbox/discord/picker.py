@@ -73,6 +73,17 @@ class Picker:
         self._commands = registered
         self._messages = messages
         self._media = media
+        self._files: list[tuple[int, Json, bytes]] = []
+
+    def begin(self) -> None:
+        """An act begins: files that an earlier one gave and that was refused are forgotten."""
+        self._files.clear()
+
+    def keep_files(self) -> None:
+        """The act is sent: its files are kept."""
+        for place, attachment, data in self._files:
+            self._media.write(place, attachment, data)
+        self._files.clear()
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
@@ -208,8 +219,8 @@ class Picker:
         channel = self._guild.channel(number)
         if channel_types and channel["type"] not in channel_types:
             raise Rejected(f"{name[:100]!r} is a channel of a type that may not be chosen here.")
-        keys = ("id", "name", "type", "parent_id", "thread_metadata", "last_message_id", "flags", "guild_id")
-        shown = {key: channel[key] for key in keys if key in channel}
+        of_threads = ("parent_id", "thread_metadata") if "thread_metadata" in channel else ()
+        shown = {key: channel[key] for key in ("id", "name", "type", *of_threads)}
         return resolved.add("channels", number, shown | {"permissions": str(self._guild.permissions(BOT_ID, number))})
 
     def file(self, value: object, resolved: Resolved, place: Place) -> str:
@@ -230,7 +241,7 @@ class Picker:
         if len(data) > FILE_LIMIT:
             raise Rejected(f"The file is larger than {FILE_LIMIT // 2**20} MiB.")
         attachment = self._media.describe(place.channel, Upload(0, name, data), about={}, ephemeral=True)
-        self._media.write(place.channel, attachment, data)
+        self._files.append((place.channel, attachment, data))
         return resolved.add("attachments", attachment["id"], attachment)
 
     def message(self, number: str, user: int) -> Message:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from bot.sandbox.discord.errors import DiscordError, Known, too_many
+from bot.sandbox.discord.errors import DiscordError, Known, banned, too_many
 from bot.sandbox.discord.forms import Form
-from bot.sandbox.discord.limits import Buckets, Rate, bucket_name
+from bot.sandbox.discord.gateway import Gateway
+from bot.sandbox.discord.limits import Buckets, Pace, bucket_name
 from bot.sandbox.discord.snowflakes import parsed
 from bot.sandbox.wire import BUCKET
 
@@ -22,12 +23,14 @@ API = "/api/v10"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route. `major` are the path's parameters that tell buckets apart; `open`: its token is in the path."""
+    """One route. `rate` names its limit, `major` the path's parameters that tell buckets apart; `open`: its token is in
+    the path.
+    """
 
     method: str
     path: str
     handler: Handler
-    rate: Rate
+    rate: str = "ordinary"
     major: tuple[str, ...] = ()
     open: bool = False
 
@@ -35,9 +38,11 @@ class Route:
 class Door:
     """Checks each request before its handler sees it."""
 
-    def __init__(self, *, token: str, buckets: Buckets) -> None:
+    def __init__(self, *, token: str, gateway: Gateway, buckets: Buckets, pace: Pace) -> None:
         self._authorization = f"Bot {token}".encode()
+        self._gateway = gateway
         self._buckets = buckets
+        self._pace = pace
 
     def add(self, app: web.Application, routes: list[Route]) -> None:
         for route in routes:
@@ -48,23 +53,32 @@ class Door:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             request[BUCKET] = bucket
-            if not (route.open or self._may_enter(request)):
-                return DiscordError(Known.UNAUTHORIZED).response()
-            major = "/".join(request.match_info[name] for name in route.major)
-            verdict = self._buckets.take(bucket, major, route.rate, bound_overall=not route.open)
-            if verdict.allowed:
-                response = await _answered(route.handler, request)
-            else:
-                scope = "global" if verdict.everywhere else "user"
-                response = too_many(verdict.wait_s, everywhere=verdict.everywhere, scope=scope)
-            response.headers.update(verdict.headers(bucket))
+            if ban_s := self._buckets.banned_s():
+                return banned(ban_s)
+            response = await self._passed(route, bucket, request)
+            shared = response.headers.get("X-RateLimit-Scope") == "shared"
+            self._buckets.take_invalid(response.status, shared=shared)
             return response
 
         return handle
 
+    async def _passed(self, route: Route, bucket: str, request: web.Request) -> web.StreamResponse:
+        if not (route.open or self._may_enter(request)):
+            return DiscordError(Known.UNAUTHORIZED).response()
+        major = "/".join(request.match_info[name] for name in route.major)
+        verdict = self._buckets.take(bucket, major, self._pace.rate(route.rate), bound_overall=not route.open)
+        if verdict.everywhere:
+            return too_many(verdict.wait_s, everywhere=True, scope="global")
+        if verdict.allowed:
+            response = await _answered(route.handler, request)
+        else:
+            response = too_many(verdict.wait_s, everywhere=False, scope="user")
+        response.headers.update(verdict.headers(bucket))
+        return response
+
     def _may_enter(self, request: web.Request) -> bool:
         given = request.headers.get("Authorization", "").encode("utf-8", "replace")
-        return secrets.compare_digest(given, self._authorization)
+        return not self._gateway.token_reset and secrets.compare_digest(given, self._authorization)
 
 
 async def _answered(handler: Handler, request: web.Request) -> web.StreamResponse:
@@ -77,7 +91,11 @@ async def _answered(handler: Handler, request: web.Request) -> web.StreamRespons
 
 
 async def unknown(request: web.Request) -> web.StreamResponse:
-    """Whatever no route takes."""
+    """Whatever no route takes: 405 where the path is known by another method, else 404."""
+    for resource in request.app.router.resources():
+        _, methods = await resource.resolve(request)
+        if methods - {"*"}:
+            return DiscordError(Known.METHOD_NOT_ALLOWED).response()
     return DiscordError(Known.NOT_FOUND).response()
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from bot.sandbox.discord.announcements import Announcements
 from bot.sandbox.discord.errors import DiscordError, Known, no_content, reply
 from bot.sandbox.discord.guild import BOT_ID, Guild, stamp
-from bot.sandbox.discord.limits import Limits
+from bot.sandbox.discord.limits import Buckets
 from bot.sandbox.discord.media import read_body
 from bot.sandbox.discord.messages import Messages
 from bot.sandbox.discord.rest import Route, asked, number
@@ -20,38 +20,39 @@ Json = dict[str, Any]
 
 PAGE_LIMIT = 100
 PINS_LIMIT = 50
+FREE_OF_SLOWMODE = ("BYPASS_SLOWMODE", "MANAGE_CHANNELS", "MANAGE_MESSAGES")
 
 
 class ChannelRoutes:
     """Handlers of these routes."""
 
     def __init__(
-        self, *, guild: Guild, store: Store, messages: Messages, threads: Threads, told: Announcements, limits: Limits
+        self, *, guild: Guild, store: Store, messages: Messages, threads: Threads, told: Announcements, buckets: Buckets
     ) -> None:
         self._guild = guild
         self._store = store
         self._messages = messages
         self._threads = threads
         self._told = told
-        self._limits = limits
+        self._buckets = buckets
 
     def routes(self) -> list[Route]:
-        limits, channel = self._limits, ("channel",)
+        channel = ("channel",)
         one = "/channels/{channel}/messages/{message}"
         return [
-            Route("GET", "/channels/{channel}", self.channel, limits.ordinary, channel),
-            Route("POST", "/channels/{channel}/typing", self.typing, limits.ordinary, channel),
-            Route("GET", "/channels/{channel}/messages", self.page, limits.ordinary, channel),
-            Route("POST", "/channels/{channel}/messages", self.post, limits.posts, channel),
-            Route("GET", "/channels/{channel}/messages/pins", self.pins, limits.ordinary, channel),
-            Route("PUT", "/channels/{channel}/messages/pins/{message}", self.pin, limits.ordinary, channel),
-            Route("DELETE", "/channels/{channel}/messages/pins/{message}", self.unpin, limits.ordinary, channel),
-            Route("GET", "/channels/{channel}/pins", self.old_pins, limits.ordinary, channel),
-            Route("PUT", "/channels/{channel}/pins/{message}", self.pin, limits.ordinary, channel),
-            Route("DELETE", "/channels/{channel}/pins/{message}", self.unpin, limits.ordinary, channel),
-            Route("GET", one, self.get, limits.ordinary, channel),
-            Route("PATCH", one, self.edit, limits.edits, channel),
-            Route("DELETE", one, self.delete, limits.deletes, channel),
+            Route("GET", "/channels/{channel}", self.channel, "ordinary", channel),
+            Route("POST", "/channels/{channel}/typing", self.typing, "ordinary", channel),
+            Route("GET", "/channels/{channel}/messages", self.page, "ordinary", channel),
+            Route("POST", "/channels/{channel}/messages", self.post, "posts", channel),
+            Route("GET", "/channels/{channel}/messages/pins", self.pins, "ordinary", channel),
+            Route("PUT", "/channels/{channel}/messages/pins/{message}", self.pin, "ordinary", channel),
+            Route("DELETE", "/channels/{channel}/messages/pins/{message}", self.unpin, "ordinary", channel),
+            Route("GET", "/channels/{channel}/pins", self.old_pins, "ordinary", channel),
+            Route("PUT", "/channels/{channel}/pins/{message}", self.pin, "ordinary", channel),
+            Route("DELETE", "/channels/{channel}/pins/{message}", self.unpin, "ordinary", channel),
+            Route("GET", one, self.get, "ordinary", channel),
+            Route("PATCH", one, self.edit, "edits", channel),
+            Route("DELETE", one, self.delete, "deletes", channel),
         ]
 
     def _place(self, request: web.Request) -> int:
@@ -105,10 +106,21 @@ class ChannelRoutes:
             self._guild.require(place, "EMBED_LINKS")
         if uploads:
             self._guild.require(place, "ATTACH_FILES")
+        slowmode_s = self._slowmode_s(place)
+        if slowmode_s:
+            self._buckets.refuse_slow(place, slowmode_s)
         self._threads.wake(place)
         message = self._messages.post(place, body, uploads)
+        if slowmode_s:
+            self._buckets.note_slow(place, slowmode_s)
         self._threads.count(place)
         return reply(self._messages.shown(message))
+
+    def _slowmode_s(self, place: int) -> int:
+        """How long the bot must wait between two messages there; some permissions free it of that."""
+        if any(self._guild.may(place, name) for name in FREE_OF_SLOWMODE):
+            return 0
+        return int(self._guild.channel(place)["rate_limit_per_user"])
 
     async def edit(self, request: web.Request) -> web.StreamResponse:
         self._own(request)

@@ -8,7 +8,6 @@ from bot.sandbox import cast
 from bot.sandbox.discord.errors import DiscordError, Known, reply
 from bot.sandbox.discord.gateway import Gateway
 from bot.sandbox.discord.guild import BOT_ID, Guild, bot_user
-from bot.sandbox.discord.limits import Limits
 from bot.sandbox.discord.rest import Route, asked, number
 
 Json = dict[str, Any]
@@ -19,13 +18,12 @@ MEMBERS_LIMIT = 1000
 class GuildRoutes:
     """Handlers of these routes."""
 
-    def __init__(self, *, guild: Guild, gateway: Gateway, limits: Limits) -> None:
+    def __init__(self, *, guild: Guild, gateway: Gateway) -> None:
         self._guild = guild
         self._gateway = gateway
-        self._limits = limits
 
     def routes(self) -> list[Route]:
-        rate, server = self._limits.ordinary, ("guild",)
+        rate, server = "ordinary", ("guild",)
         return [
             Route("GET", "/users/@me", self.me, rate),
             Route("GET", "/users/@me/guilds", self.my_guilds, rate),
@@ -93,8 +91,7 @@ class GuildRoutes:
         return reply({"url": self._gateway.url})
 
     async def gateway_bot(self, request: web.Request) -> web.StreamResponse:
-        starts = {"total": 1000, "remaining": 1000, "reset_after": 86_400_000, "max_concurrency": 1}
-        return reply({"url": self._gateway.url, "shards": 1, "session_start_limit": starts})
+        return reply({"url": self._gateway.url, "shards": 1, "session_start_limit": self._gateway.starts()})
 
     # -- the server ---------------------------------------------------------------------------------------------------
 

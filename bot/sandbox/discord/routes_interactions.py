@@ -7,7 +7,6 @@ from aiohttp import web
 from bot.sandbox.discord.errors import DiscordError, Known, no_content, reply
 from bot.sandbox.discord.guild import BOT_ID
 from bot.sandbox.discord.interactions import Interaction, Interactions
-from bot.sandbox.discord.limits import Limits
 from bot.sandbox.discord.media import read_body
 from bot.sandbox.discord.messages import Messages
 from bot.sandbox.discord.rest import Route
@@ -21,13 +20,12 @@ YES = ("1", "true", "True")
 class InteractionRoutes:
     """Handlers of these routes."""
 
-    def __init__(self, *, interactions: Interactions, messages: Messages, limits: Limits) -> None:
+    def __init__(self, *, interactions: Interactions, messages: Messages) -> None:
         self._interactions = interactions
         self._messages = messages
-        self._limits = limits
 
     def routes(self) -> list[Route]:
-        rate, major = self._limits.webhook, ("application", "token")
+        rate, major = "webhook", ("application", "token")
         webhook = "/webhooks/{application}/{token}"
         one = webhook + "/messages/{message}"
         callback = "/interactions/{interaction}/{token}/callback"

@@ -6,7 +6,6 @@ from aiohttp import web
 
 from bot.sandbox.discord.errors import DiscordError, Known, no_content, reply
 from bot.sandbox.discord.guild import BOT_ID, Guild
-from bot.sandbox.discord.limits import Limits
 from bot.sandbox.discord.media import read_body
 from bot.sandbox.discord.messages import Messages
 from bot.sandbox.discord.rest import Route, asked, number
@@ -18,14 +17,13 @@ Json = dict[str, Any]
 class ThreadRoutes:
     """Handlers of these routes."""
 
-    def __init__(self, *, guild: Guild, messages: Messages, threads: Threads, limits: Limits) -> None:
+    def __init__(self, *, guild: Guild, messages: Messages, threads: Threads) -> None:
         self._guild = guild
         self._messages = messages
         self._threads = threads
-        self._limits = limits
 
     def routes(self) -> list[Route]:
-        rate, channel = self._limits.ordinary, ("channel",)
+        rate, channel = "ordinary", ("channel",)
         return [
             Route("POST", "/channels/{channel}/messages/{message}/threads", self.from_message, rate, channel),
             Route("POST", "/channels/{channel}/threads", self.alone, rate, channel),

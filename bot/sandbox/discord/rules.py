@@ -38,6 +38,7 @@ BITS: Mapping[str, int] = {
     "SEND_MESSAGES_IN_THREADS": 38,
     "USE_EXTERNAL_APPS": 50,
     "PIN_MESSAGES": 51,
+    "BYPASS_SLOWMODE": 52,
 }
 """Discord's names of the permissions that mean something here ("Permissions", bitwise permission flags, 2026)."""
 BIT = {name: 1 << bit for name, bit in BITS.items()}
@@ -81,17 +82,21 @@ class RoleRule(_Part):
 
 
 class ChannelRule(_Part):
-    """A channel's overwrites by the name of a role or a member; null takes one away. `missing`: it was deleted."""
+    """A channel's overwrites by the name of a role or a member; null takes one away. `missing`: it was deleted.
+    `slowmode_s`: how long everybody waits between two messages.
+    """
 
     overwrites: dict[str, OverwriteRule | None] = {}
     missing: bool | None = None
+    slowmode_s: int | None = Field(default=None, ge=0, le=21_600)
 
 
 class ApplicationRule(_Part):
-    """What the developer portal says of the bot's application."""
+    """What the developer portal says of the application. `user_installed`: the members have it, not the server."""
 
     flags: int | None = Field(default=None, ge=0, lt=2**31)
     public: bool | None = None
+    user_installed: bool | None = None
 
 
 class RulesBody(_Part):
@@ -118,8 +123,10 @@ def first_rules() -> Json:
         "invited": True,
         "mfa_level": 1,
         "roles": roles,
-        "channels": {name: {"overwrites": _first_overwrites(name), "missing": False} for name in cast.CHANNELS},
-        "application": {"flags": 0, "public": False},
+        "channels": {
+            name: {"overwrites": _first_overwrites(name), "missing": False, "slowmode_s": 0} for name in cast.CHANNELS
+        },
+        "application": {"flags": 0, "public": False, "user_installed": False},
         "left": [],
     }
 
@@ -165,6 +172,13 @@ class Rules:
 
     def missing(self, channel: str) -> bool:
         return bool(self._now["channels"][channel]["missing"])
+
+    def slowmode_s(self, channel: str) -> int:
+        return int(self._now["channels"][channel].get("slowmode_s", 0))
+
+    @property
+    def user_installed(self) -> bool:
+        return bool(self._now["application"].get("user_installed", False))
 
     def overwrites(self, channel: str) -> list[tuple[str, int, int]]:
         """Whose name, what it allows, what it denies."""
@@ -230,8 +244,7 @@ def _change_channel(rules: Json, wanted: ChannelRule) -> None:
             rules["overwrites"].pop(whose, None)
         else:
             rules["overwrites"][whose] = overwrite.model_dump()
-    if wanted.missing is not None:
-        rules["missing"] = wanted.missing
+    rules |= wanted.model_dump(include={"missing", "slowmode_s"}, exclude_none=True)
 
 
 def _check_names(wanted: RulesBody) -> None:

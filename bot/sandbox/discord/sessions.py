@@ -15,10 +15,11 @@ from aiohttp import web
 from bot.sandbox.cast import GUILD_ID
 from bot.sandbox.discord.compression import Squeeze
 from bot.sandbox.discord.errors import dumps
+from bot.sandbox.discord.limits import Rate
+from bot.sandbox.validation.gateway import GatewayCheck
 
 Json = dict[str, Any]
 
-SENDS, SENDS_S = 120, 60.0
 EVENTS_KEPT = 2_000
 
 
@@ -54,15 +55,27 @@ class Session:
 class Socket:
     """One connection: texts go out in order through one writer, so that a shared compression stream stays whole."""
 
-    def __init__(self, ws: web.WebSocketResponse, request: web.Request, squeeze: Squeeze) -> None:
+    def __init__(
+        self,
+        ws: web.WebSocketResponse,
+        request: web.Request,
+        squeeze: Squeeze,
+        *,
+        sends: Rate,
+        check: GatewayCheck | None,
+    ) -> None:
         self._ws = ws
+        self._check = check
         self._request = request
         self._squeeze = squeeze
         self._outbox: asyncio.Queue[str | Closed] = asyncio.Queue()
-        self._sends: deque[float] = deque(maxlen=SENDS)
+        self._rate = sends
+        self._sends: deque[float] = deque(maxlen=sends.requests)
         self.session: Session | None = None
 
     def send(self, text: str) -> None:
+        if self._check is not None:
+            self._check.sent(text)
         self._outbox.put_nowait(text)
 
     def end(self, code: int, reason: str) -> None:
@@ -91,10 +104,10 @@ class Socket:
         """Count one payload of the client.
 
         Raises:
-            Closed: 4008, more than 120 in 60 seconds.
+            Closed: 4008, more than the limit allows (120 in 60 seconds).
         """
         now = time.monotonic()
-        if len(self._sends) == SENDS and now - self._sends[0] < SENDS_S:
+        if len(self._sends) == self._rate.requests and now - self._sends[0] < self._rate.per_s:
             raise Closed(4008, "Rate limited.")
         self._sends.append(now)
 

@@ -23,6 +23,9 @@ CREATE TABLE IF NOT EXISTS messages (
     pinned_at TEXT, pings TEXT NOT NULL, payload TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS messages_of_channel ON messages (channel, id);
+CREATE TABLE IF NOT EXISTS reactions (
+    message INTEGER NOT NULL, emoji TEXT NOT NULL, user INTEGER NOT NULL, PRIMARY KEY (message, emoji, user)
+);
 CREATE TABLE IF NOT EXISTS threads (id INTEGER PRIMARY KEY, payload TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
@@ -120,6 +123,7 @@ class Store:
     def remove(self, message: Message) -> None:
         self._cache.pop(message.id, None)
         self._db.execute("DELETE FROM messages WHERE id = ?", (message.id,))
+        self._db.execute("DELETE FROM reactions WHERE message = ?", (message.id,))
 
     def page(
         self,
@@ -169,6 +173,26 @@ class Store:
         ).fetchall()
         for row in rows:
             self._cache.pop(row[0], None)
+
+    # -- reactions ----------------------------------------------------------------------------------------------------
+
+    def reactions(self, message: int) -> dict[str, list[int]]:
+        """Who reacted to a message, by emoji, the first kind first."""
+        rows = self._db.execute("SELECT emoji, user FROM reactions WHERE message = ? ORDER BY rowid", (message,))
+        found: dict[str, list[int]] = {}
+        for emoji, user in rows:
+            found.setdefault(emoji, []).append(user)
+        return found
+
+    def put_reaction(self, message: int, emoji: str, user: int) -> None:
+        self._db.execute("INSERT OR IGNORE INTO reactions VALUES (?, ?, ?)", (message, emoji, user))
+
+    def remove_reactions(self, message: int, *, emoji: str | None = None, user: int | None = None) -> None:
+        """Of one kind or all, of one person or all."""
+        self._db.execute(
+            "DELETE FROM reactions WHERE message = ?1 AND (?2 IS NULL OR emoji = ?2) AND (?3 IS NULL OR user = ?3)",
+            (message, emoji, user),
+        )
 
     # -- threads and documents ----------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from bot.sandbox.discord.announcements import Announcements
 from bot.sandbox.discord.errors import DiscordError, Known
 from bot.sandbox.discord.forms import Form
 from bot.sandbox.discord.guild import BOT_ID, PUBLIC_THREAD, Guild, stamp
+from bot.sandbox.discord.limits import Buckets
 from bot.sandbox.discord.messages import HAS_THREAD, Messages
 from bot.sandbox.discord.snowflakes import Snowflakes
 from bot.sandbox.discord.store import Message, Store
@@ -21,8 +22,18 @@ CREATORS_OWN = frozenset({"name", "archived", "auto_archive_duration", "flags"})
 class Threads:
     """The threads of the server's channels."""
 
-    def __init__(self, *, store: Store, guild: Guild, messages: Messages, ids: Snowflakes, told: Announcements) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        guild: Guild,
+        messages: Messages,
+        ids: Snowflakes,
+        buckets: Buckets,
+        told: Announcements,
+    ) -> None:
         self._store = store
+        self._buckets = buckets
         self._guild = guild
         self._messages = messages
         self._ids = ids
@@ -103,6 +114,8 @@ class Threads:
         form.check()
         if about["archived"] and archived:
             raise DiscordError(Known.THREAD_ARCHIVED)
+        if name != thread["name"]:
+            self._buckets.take_rename(int(thread["id"]))
         at = stamp(time.time()) if archived != about["archived"] else about["archive_timestamp"]
         metadata = about | {"archived": archived, "auto_archive_duration": minutes, "archive_timestamp": at}
         return self._put(thread | {"name": name, "thread_metadata": metadata})

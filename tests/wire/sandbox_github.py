@@ -19,6 +19,7 @@ from bot.sandbox.github.part import GithubPart
 from bot.sandbox.images import BuildFailed, BuildOrder
 from bot.sandbox.ledger import Ledger
 from bot.sandbox.wire import Guard
+from tests.inspection import inspector
 
 TOKEN = "sandbox-token-of-a-test"
 PROJECT = Path(__file__).parents[2]
@@ -43,11 +44,29 @@ class HandClock(Clock):
         self._at += seconds
 
 
+class RunningClock(HandClock):
+    """Goes on by itself, as fast as it is told."""
+
+    def __init__(self, speed: float = 1.0) -> None:
+        super().__init__()
+        self._speed = speed
+
+    def now(self) -> float:
+        return Clock.now(self)
+
+
 class GithubWorld:
     """The part, what it was asked to build, and the ways of talking to it."""
 
-    def __init__(self, home: Path, source: Path) -> None:
-        self.clock = HandClock()
+    def __init__(
+        self,
+        home: Path,
+        source: Path,
+        *,
+        clock: HandClock | None = None,
+        real_workflows: bool = False,
+    ) -> None:
+        self.clock = clock or HandClock()
         self.ledger = Ledger()
         self.faults = Faults()
         self.orders: list[BuildOrder] = []
@@ -63,6 +82,8 @@ class GithubWorld:
             token=TOKEN,
             source=source,
             build=self._build,
+            inspector=inspector(),
+            real_workflows=real_workflows,
         )
 
     async def _build(self, order: BuildOrder) -> str:
@@ -122,6 +143,12 @@ class GithubWorld:
             body = await response.json() if jsonish else await response.text()
             return response.status, body, response.headers
 
+    @asynccontextmanager
+    async def plain(self, address: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer to a request without a token."""
+        async with aiohttp.ClientSession() as session, session.get(address) as response:
+            yield response
+
     async def get(self, path: str) -> Any:
         status, body, _ = await self.send("GET", path)
         assert status == 200, (status, body)
@@ -160,9 +187,9 @@ class GithubWorld:
         return run.pushed is not None
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
     """Wait for what happens in the background; the test fails when it does not."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -185,8 +212,14 @@ def make_source(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def opened(home: Path, source: Path) -> AsyncIterator[GithubWorld]:
-    world = GithubWorld(home, source)
+async def opened(
+    home: Path,
+    source: Path,
+    *,
+    clock: HandClock | None = None,
+    real_workflows: bool = False,
+) -> AsyncIterator[GithubWorld]:
+    world = GithubWorld(home, source, clock=clock, real_workflows=real_workflows)
     await world.part.start()
     try:
         yield world

@@ -21,7 +21,11 @@ async def world(tmp_path: Path) -> AsyncIterator[GithubWorld]:
 
 
 async def refs(world: GithubWorld) -> dict[str, str]:
-    return {ref["ref"]: ref["object"]["sha"] for ref in await world.get("/git/matching-refs/")}
+    return {
+        ref["ref"]: ref["object"]["sha"]
+        for kind in ("heads", "tags", "pull")
+        for ref in await world.get(f"/git/matching-refs/{kind}/")
+    }
 
 
 async def test_a_push_writes_and_deletes_files_on_top_of_the_branch(world: GithubWorld) -> None:

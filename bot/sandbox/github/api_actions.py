@@ -1,9 +1,6 @@
-"""The Actions side of the REST API: workflows, dispatches, runs, jobs, logs, cancelling and running again."""
+"""The Actions side of the REST API: workflows, dispatches, runs, attempts, jobs, cancelling and running again."""
 
-import hashlib
-import hmac
 import re
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -14,11 +11,10 @@ from aiohttp import web
 from bot.sandbox.clock import Clock
 from bot.sandbox.github.api_git import REPO
 from bot.sandbox.github.errors import GithubError, invalid, not_found
-from bot.sandbox.github.job_log import job_log
-from bot.sandbox.github.pages import as_json, dump, paged, positive, read_object, window
+from bot.sandbox.github.pages import as_json, choice, dump, paged, positive, read_object, window
 from bot.sandbox.github.repository import Repository
 from bot.sandbox.github.runner import Actions
-from bot.sandbox.github.runs import JobView, RunView, StepView
+from bot.sandbox.github.runs import JobView, Run, RunView, StepView
 from bot.sandbox.github.shapes import DEFAULT_BRANCH, Shapes, stamp
 from bot.sandbox.github.workflows import FOLDER, Workflow
 
@@ -26,8 +22,6 @@ DISPATCH_KEYS = {"ref": (str,), "inputs": (dict,), "return_run_details": (bool,)
 INPUTS_MAX = 25
 """Inputs of one dispatch: GitHub Actions documentation, "workflow_dispatch", 2026."""
 NEWEST_VERSION = "2026-03-10"
-LOG_LIFE_S = 60
-"""How long a log's signed address works: GitHub REST documentation, "Download job logs for a workflow run", 2026."""
 CREATED = re.compile(r"(?P<sign>>=|<=|>|<|)(?P<first>[^.]+?)(?:\.\.(?P<last>.+))?")
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": lambda at, bound: at >= bound,
@@ -38,19 +32,19 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 
 
 class ActionsApi:
-    """Handlers over the runs. Logs are served under `localhost` at a signed address, as GitHub keeps them elsewhere."""
+    """Handlers over the runs, their attempts and jobs."""
 
     def __init__(self, *, clock: Clock, actions: Actions, repository: Repository, shapes: Shapes) -> None:
         self._clock = clock
         self._actions = actions
         self._repository = repository
         self._shapes = shapes
-        self._log_key = secrets.token_bytes(32)
 
     def routes(self) -> list[web.RouteDef]:
         """Named as GitHub's OpenAPI names its operations, with `_` for `-`."""
         runs = REPO + "/actions/runs"
         one, workflow = runs + "/{run}", REPO + "/actions/workflows/{workflow}"
+        attempt = one + "/attempts/{attempt}"
         return [
             web.get(REPO + "/actions/workflows", self._workflows, name="actions:list_repo_workflows"),
             web.get(workflow, self._workflow, name="actions:get_workflow"),
@@ -63,12 +57,13 @@ class ActionsApi:
             web.post(one + "/rerun", self._rerun, name="actions:re_run_workflow"),
             web.post(one + "/rerun-failed-jobs", self._rerun, name="actions:re_run_workflow_failed_jobs"),
             web.get(REPO + "/actions/jobs/{job}", self._job, name="actions:get_job_for_workflow_run"),
-            web.get(REPO + "/actions/jobs/{job}/logs", self._logs, name="actions:download_job_logs_for_workflow_run"),
+            web.post(REPO + "/actions/jobs/{job}/rerun", self._rerun_job, name="actions:re_run_job_for_workflow_run"),
+            web.post(one + "/force-cancel", self._cancel, name="actions:force_cancel_workflow_run"),
+            web.get(attempt, self._attempt, name="actions:get_workflow_run_attempt"),
+            web.get(attempt + "/jobs", self._attempt_jobs, name="actions:list_jobs_for_workflow_run_attempt"),
+            web.get(one + "/approvals", self._nobody, name="actions:get_reviews_for_run"),
+            web.get(one + "/pending_deployments", self._nobody, name="actions:get_pending_deployments_for_run"),
         ]
-
-    def open_routes(self) -> list[web.RouteDef]:
-        """What is served without a token, because its address is the key."""
-        return [web.get("/_logs/{job}", self._log_text, name="open:log")]
 
     # ---- workflows -------------------------------------------------------------------------------------------
 
@@ -101,25 +96,27 @@ class ActionsApi:
 
     async def _workflows(self, request: web.Request) -> web.Response:
         found = await self._on_main(await self._main())
-        bodies = [self._workflow_body(workflow) for workflow in found]
+        bodies = [self.workflow_body(workflow.name, workflow.path) for workflow in found]
         return paged(request, self._shapes.base, bodies, key="workflows")
 
     async def _workflow(self, request: web.Request) -> web.Response:
-        return dump(self._workflow_body(await self._named_workflow(request)))
+        workflow = await self._named_workflow(request)
+        return dump(self.workflow_body(workflow.name, workflow.path))
 
-    def _workflow_body(self, workflow: Workflow) -> dict[str, Any]:
-        number, site = workflow_id(workflow.path), self._shapes.site
+    def workflow_body(self, name: str, path: str) -> dict[str, Any]:
+        """A workflow in GitHub's shape."""
+        number, site = workflow_id(path), self._shapes.site
         return {
             "id": number,
             "node_id": f"W_{number}",
-            "name": workflow.name,
-            "path": workflow.path,
+            "name": name,
+            "path": path,
             "state": "active",
             "created_at": "2026-01-05T08:00:00Z",
             "updated_at": "2026-01-05T08:00:00Z",
             "url": f"{self._shapes.repo}/actions/workflows/{number}",
-            "html_url": f"{site}/blob/{DEFAULT_BRANCH}/{workflow.path}",
-            "badge_url": f"{site}/workflows/{workflow.path.rsplit('/', 1)[-1]}/badge.svg",
+            "html_url": f"{site}/blob/{DEFAULT_BRANCH}/{path}",
+            "badge_url": f"{site}/workflows/{path.rsplit('/', 1)[-1]}/badge.svg",
         }
 
     async def _dispatch(self, request: web.Request) -> web.Response:
@@ -205,22 +202,40 @@ class ActionsApi:
         await self._actions.rerun(self._actions.find(positive(request, "run")))
         return as_json({}, 201)
 
-    # ---- jobs and logs ---------------------------------------------------------------------------------------
+    async def _rerun_job(self, request: web.Request) -> web.Response:
+        """The jobs that need it run again, too; here that is the whole run."""
+        await read_object(request, {"enable_debug_logging": (bool,)})
+        view, _ = self._actions.find_job(positive(request, "job"))
+        await self._actions.rerun(self._actions.find(view.run.id))
+        return as_json({}, 201)
+
+    async def _nobody(self, request: web.Request) -> web.Response:
+        """No environment of this repository asks for a reviewer, so nothing waits and nobody has reviewed."""
+        self._actions.find(positive(request, "run"))
+        return dump([])
+
+    # ---- attempts and jobs ----------------------------------------------------------------------------------
 
     async def _jobs(self, request: web.Request) -> web.Response:
-        view = self._view(request)
-        bodies = [self.job_body(view, job) for job in view.jobs]
+        """Those of the newest attempt; of all attempts with `filter=all`."""
+        wanted = choice(request, "filter", ("latest", "all"), "WorkflowJob")
+        attempts = self._actions.attempts(positive(request, "run"))
+        return self._listed(request, attempts if wanted == "all" else attempts[:1])
+
+    async def _attempt(self, request: web.Request) -> web.Response:
+        run = self._actions.attempt(positive(request, "run"), positive(request, "attempt"))
+        return dump(await self.run_body(self._actions.view(run)))
+
+    async def _attempt_jobs(self, request: web.Request) -> web.Response:
+        return self._listed(request, [self._actions.attempt(positive(request, "run"), positive(request, "attempt"))])
+
+    def _listed(self, request: web.Request, attempts: list[Run]) -> web.Response:
+        views = [self._actions.view(run) for run in attempts]
+        bodies = [self.job_body(view, job) for view in views for job in view.jobs]
         return paged(request, self._shapes.base, bodies, key="jobs")
 
     async def _job(self, request: web.Request) -> web.Response:
-        return dump(self.job_body(*self._find_job(positive(request, "job"))))
-
-    def _find_job(self, job_id: int) -> tuple[RunView, JobView]:
-        view = self._actions.view(self._actions.find(job_id // 10_000))
-        for job in view.jobs:
-            if job.id == job_id:
-                return view, job
-        not_found()
+        return dump(self.job_body(*self._actions.find_job(positive(request, "job"))))
 
     def job_body(self, view: RunView, job: JobView) -> dict[str, Any]:
         """A job with its steps in GitHub's shape."""
@@ -251,34 +266,6 @@ class ActionsApi:
             "runner_group_id": 0 if began else None,
             "runner_group_name": "GitHub Actions" if began else None,
         }
-
-    async def _logs(self, request: web.Request) -> web.Response:
-        _, job = self._find_job(positive(request, "job"))
-        if job.status != "completed":
-            not_found()
-        expires = int(self._clock.now()) + LOG_LIFE_S
-        # Another origin than the API's on purpose: clients that follow with their token are to be seen doing it.
-        origin = self._shapes.base.replace("127.0.0.1", "localhost")
-        address = f"{origin}/_logs/{job.id}?expires={expires}&signature={self._sign(job.id, expires)}"
-        return web.Response(status=302, headers={"Location": address})
-
-    def _sign(self, job_id: int, expires: int) -> str:
-        return hmac.new(self._log_key, f"{job_id}:{expires}".encode(), hashlib.sha256).hexdigest()
-
-    async def _log_text(self, request: web.Request) -> web.Response:
-        """The blob store's side: it takes the signature and refuses a request that brings a token, too."""
-        if "Authorization" in request.headers:
-            return web.Response(
-                status=400, text="InvalidAuthenticationInfo: send no Authorization with a signed address"
-            )
-        job_id, expires = positive(request, "job"), request.query.get("expires", "")
-        given = request.query.get("signature", "").encode()
-        if not expires.isdecimal() or not hmac.compare_digest(given, self._sign(job_id, int(expires)).encode()):
-            return web.Response(status=403, text="AuthenticationFailed: the signature does not match")
-        if int(expires) < self._clock.now():
-            return web.Response(status=403, text="AuthenticationFailed: the address has expired")
-        view, job = self._find_job(job_id)
-        return web.Response(text=job_log(view.run, job), content_type="text/plain", charset="utf-8")
 
 
 def workflow_id(path: str) -> int:

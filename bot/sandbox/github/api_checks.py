@@ -1,7 +1,7 @@
-"""What CI says of a commit: check runs made of the jobs of its workflow runs, and a combined status that stays empty.
+"""What CI says of a commit: check runs made of the jobs of its workflow runs.
 
 Commits of the seeded history have no runs: their checks are the jobs of `checks.yml` at that commit, long since passed.
-On the real GitHub the jobs of dispatched runs stand among the checks of the branch's head, too; here they do not.
+The jobs of dispatched runs stand among the checks of the branch's head, too, as on GitHub.
 """
 
 from dataclasses import dataclass, replace
@@ -11,10 +11,12 @@ from aiohttp import web
 
 from bot.sandbox.github.api_actions import suite_id
 from bot.sandbox.github.api_git import REPO, GitApi
+from bot.sandbox.github.errors import not_found
 from bot.sandbox.github.journal import ForcedCheck, Journal
-from bot.sandbox.github.pages import dump, paged
-from bot.sandbox.github.repository import Commit
+from bot.sandbox.github.pages import dump, paged, positive
+from bot.sandbox.github.repository import Commit, Repository
 from bot.sandbox.github.runner import CHECKS_FILE, Actions
+from bot.sandbox.github.runs import JobView, RunView
 from bot.sandbox.github.shapes import Shapes, stamp
 
 CHECK_S = 95.0
@@ -38,37 +40,44 @@ class Check:
 class Checks:
     """Knows the checks of every commit."""
 
-    def __init__(self, *, actions: Actions, journal: Journal, shapes: Shapes) -> None:
+    def __init__(self, *, actions: Actions, journal: Journal, repository: Repository, shapes: Shapes) -> None:
         self._actions = actions
+        self._repository = repository
         self._journal = journal
         self._shapes = shapes
 
     async def of(self, commit: Commit) -> list[Check]:
         """The checks of a commit as they stand, forced results included."""
-        checks = self._running(commit.sha) or await self._seeded(commit)
+        views = [view for view in self._actions.newest_first() if view.run.sha == commit.sha]
+        of_ci = [view for view in views if view.run.event != "workflow_dispatch"][:1]
+        dispatched = [self.of_job(v, job) for v in views if v.run.event == "workflow_dispatch" for job in v.jobs]
+        checks = [self.of_job(view, job) for view in of_ci for job in view.jobs] or await self._seeded(commit)
         forced = self._journal.checks.get(commit.sha)
         if forced is None:
-            return checks
+            return [*checks, *dispatched]
         if not checks:
             checks = [self._check(commit, 0, forced.name or "checks")]
-        return [self._force(check, forced) for check in checks]
+        return [*(self._force(check, forced) for check in checks), *dispatched]
 
-    def _running(self, sha: str) -> list[Check]:
-        views = [v for v in self._actions.newest_first() if v.run.sha == sha and v.run.event != "workflow_dispatch"]
-        return [
-            Check(
-                id=job.id,
-                suite=suite_id(view.run.id),
-                name=job.plan.name,
-                status=job.status,
-                conclusion=job.conclusion,
-                started_at=job.started_at,
-                completed_at=job.completed_at,
-                page=f"{self._shapes.site}/actions/runs/{view.run.id}/job/{job.id}",
-            )
-            for view in views[:1]
-            for job in view.jobs
-        ]
+    def of_job(self, view: RunView, job: JobView) -> Check:
+        """The check run that a job is."""
+        return Check(
+            id=job.id,
+            suite=suite_id(view.run.id),
+            name=job.plan.name,
+            status=job.status,
+            conclusion=job.conclusion,
+            started_at=job.started_at,
+            completed_at=job.completed_at,
+            page=f"{self._shapes.site}/actions/runs/{view.run.id}/job/{job.id}",
+        )
+
+    async def owner(self, check_id: int) -> str | None:
+        """The commit that a check run of this id would belong to; None for an id that nothing has."""
+        run = self._actions.known(check_id // 10_000)
+        if run is not None:
+            return run.sha
+        return await self._repository.resolve(f"{check_id // 100:09x}") if check_id < 16**9 * 100 else None
 
     async def _seeded(self, commit: Commit) -> list[Check]:
         workflow = await self._actions.workflow(CHECKS_FILE, commit.sha)
@@ -110,25 +119,34 @@ class ChecksApi:
         commit = REPO + "/commits/{ref:.+}"
         return [
             web.get(commit + "/check-runs", self._check_runs, name="checks:list_for_ref"),
-            web.get(commit + "/status", self._status, name="repos:get_combined_status_for_ref"),
-            web.get(commit + "/statuses", self._statuses, name="repos:list_commit_statuses_for_ref"),
+            web.get(REPO + "/check-runs/{check}", self._check_run, name="checks:get"),
         ]
+
+    async def _check_run(self, request: web.Request) -> web.Response:
+        wanted = positive(request, "check")
+        sha = await self._checks.owner(wanted)
+        commit = await self._git.commit_of(sha) if sha else None
+        for check in await self._checks.of(commit) if commit else ():
+            if check.id == wanted:
+                return dump(self.body(check, check_sha=commit.sha if commit else ""))
+        not_found()
 
     async def _check_runs(self, request: web.Request) -> web.Response:
         commit = await self._git.commit_of(request.match_info["ref"])
         name, status = request.query.get("check_name"), request.query.get("status")
         found = [c for c in await self._checks.of(commit) if name in (None, c.name) and status in (None, c.status)]
-        bodies = [self._body(check, commit.sha) for check in found]
+        bodies = [self.body(check, check_sha=commit.sha) for check in found]
         return paged(request, self._shapes.base, bodies, key="check_runs")
 
-    def _body(self, check: Check, sha: str) -> dict[str, Any]:
+    def body(self, check: Check, *, check_sha: str) -> dict[str, Any]:
+        """A check run in GitHub's shape."""
         url = f"{self._shapes.repo}/check-runs/{check.id}"
         output = {"title": None, "summary": None, "text": None, "annotations_count": 0}
         return {
             "id": check.id,
             "name": check.name,
             "node_id": f"CR_{check.id}",
-            "head_sha": sha,
+            "head_sha": check_sha,
             "external_id": "",
             "url": url,
             "html_url": check.page,
@@ -139,11 +157,11 @@ class ChecksApi:
             "completed_at": None if check.completed_at is None else stamp(check.completed_at),
             "output": output | {"annotations_url": f"{url}/annotations"},
             "check_suite": {"id": check.suite},
-            "app": self._app(),
+            "app": self.app(),
             "pull_requests": [],
         }
 
-    def _app(self) -> dict[str, Any]:
+    def app(self) -> dict[str, Any]:
         """GitHub Actions' own app."""
         return {
             "id": 15368,
@@ -159,23 +177,3 @@ class ChecksApi:
             "permissions": {"actions": "write", "checks": "write", "contents": "read"},
             "events": ["check_run", "push"],
         }
-
-    async def _status(self, request: web.Request) -> web.Response:
-        """Actions report no commit statuses, so there are none, and GitHub calls none `pending`."""
-        commit = await self._git.commit_of(request.match_info["ref"])
-        url = f"{self._shapes.repo}/commits/{commit.sha}"
-        return dump(
-            {
-                "state": "pending",
-                "statuses": [],
-                "sha": commit.sha,
-                "total_count": 0,
-                "repository": self._shapes.short_repository(),
-                "commit_url": url,
-                "url": f"{url}/status",
-            }
-        )
-
-    async def _statuses(self, request: web.Request) -> web.Response:
-        await self._git.commit_of(request.match_info["ref"])
-        return paged(request, self._shapes.base, [])

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from bot.sandbox.clock import Clock
+from bot.sandbox.github.announcer import Announcer
 from bot.sandbox.github.api_checks import Checks
 from bot.sandbox.github.api_git import REPO
 from bot.sandbox.github.errors import GithubError, invalid, not_found, unprocessable
@@ -45,8 +46,17 @@ class DeploymentsApi:
     """Handlers over the deployments."""
 
     def __init__(
-        self, *, clock: Clock, ledger: Ledger, file: JournalFile, repository: Repository, checks: Checks, shapes: Shapes
+        self,
+        *,
+        clock: Clock,
+        ledger: Ledger,
+        file: JournalFile,
+        repository: Repository,
+        checks: Checks,
+        shapes: Shapes,
+        announcer: Announcer,
     ) -> None:
+        self._announcer = announcer
         self._clock = clock
         self._ledger = ledger
         self._file = file
@@ -105,6 +115,7 @@ class DeploymentsApi:
         )
         self._journal.deployments[deployment.id] = deployment
         self._save(deployment, "pending")
+        self._announcer.deployment(self._body(deployment))
         return as_json(self._body(deployment), 201)
 
     async def _demand_checks(self, commit: Commit, contexts: list[Any] | None, ref: str) -> None:
@@ -189,6 +200,7 @@ class DeploymentsApi:
         )
         self._journal.statuses.append(status)
         self._save(deployment, status.state)
+        self._announcer.deployment_status(self._status_body(status), self._body(deployment))
         return as_json(self._status_body(status), 201)
 
     def _retire(self, newest: Deployment, environment: str) -> None:
@@ -200,6 +212,7 @@ class DeploymentsApi:
                 number = self._journal.next_status()
                 retired = replace(statuses[0], id=number, state="inactive", created_at=self._clock.now())
                 self._journal.statuses.append(retired)
+                self._announcer.deployment_status(self._status_body(retired), self._body(older))
 
     def _status_body(self, status: DeploymentStatus) -> dict[str, Any]:
         deployment = f"{self._shapes.repo}/deployments/{status.deployment}"

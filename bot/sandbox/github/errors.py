@@ -1,6 +1,7 @@
 """GitHub's refusals: status, message and shape as api.github.com words them, and nothing of when they are due."""
 
 import json
+from math import ceil
 from typing import Any, NoReturn
 
 from aiohttp import web
@@ -62,15 +63,15 @@ def invalid(resource: str, field: str, code: str = "invalid") -> NoReturn:
     raise GithubError(422, "Validation Failed", errors=[{"resource": resource, "field": field, "code": code}])
 
 
+def secondary_limit(wait_s: float, *, status: int = 403) -> web.Response:
+    """The refusal under the secondary limit: come back after so many seconds."""
+    headers = {"Retry-After": str(max(1, ceil(wait_s)))}
+    return answer(status, SECONDARY_LIMIT, documentation=SECONDARY_LIMIT_PAGE, headers=headers)
+
+
 def fault_answer(fault: Fault) -> web.Response:
     """What GitHub says under the faults `rate_limit` (the secondary limit) and `status`."""
     if fault.kind == "rate_limit":
-        wait_s = max(1, round(fault.seconds or 60))
-        return answer(
-            fault.status or 403,
-            SECONDARY_LIMIT,
-            documentation=SECONDARY_LIMIT_PAGE,
-            headers={"Retry-After": str(wait_s)},
-        )
+        return secondary_limit(fault.seconds or 60, status=fault.status or 403)
     status = fault.status or 502
     return answer(status, WORDS.get(status, "The sandbox was told to answer this."))

@@ -1,9 +1,14 @@
-"""The log of a job, made from its steps as they went: plain text with a time on each line, as GitHub hands it out."""
+"""The log of a job: plain text with a time on each line, as GitHub hands it out.
+
+It is made from the steps as they went, or was written while a real runner spoke.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
-from bot.sandbox.github.runs import JobView, Run, StepView
+from bot.sandbox.github.execution import Heard
+from bot.sandbox.github.runs import JobView, PlannedJob, Run, StepView
 
 INSTALL = "python3 -m venv /venv && /venv/bin/python -m pip install --require-hashes -r {component}.txt"
 BUILD_OUTPUT = (
@@ -36,6 +41,32 @@ CHECKS_FAILED = (
 RUNNER_STOPPED = "The operation was canceled."
 EXIT_ONE = "Process completed with exit code 1."
 TIMED_OUT = "The job has exceeded the maximum execution time of 30m0s"
+
+
+class RunnerLog:
+    """What real runners said: one file a job, written as it comes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def take(self, job_id: int, job: PlannedJob, heard: Heard, *, at: float) -> None:
+        """Append what was heard, if it stands in a log."""
+        lines = heard.text.splitlines()
+        if heard.event == "step began":
+            lines = [f"##[group]{job.steps[heard.step].name}"]
+        elif heard.event == "step ended":
+            lines = [*lines, "##[endgroup]"]
+        if lines:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with (self._folder / f"{job_id}.log").open("a", encoding="utf-8") as file:
+                file.writelines(f"{_stamp(at)} {line}\n" for line in lines)
+
+    def text(self, job_id: int) -> str:
+        """The whole log; empty for a job that no runner had."""
+        try:
+            return (self._folder / f"{job_id}.log").read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
 
 
 def job_log(run: Run, job: JobView) -> str:

@@ -12,6 +12,8 @@ from bot.sandbox.github.shapes import Pull
 FIRST_RUN = 17_400_000_001
 FIRST_DEPLOYMENT = 2_310_000_001
 FIRST_STATUS = 4_620_000_001
+FIRST_HOOK = 512_000_001
+FIRST_COMMIT_STATUS = 31_200_000_001
 RUNS_KEPT = 400
 """The file is written whole at every change, so it must not grow for ever."""
 
@@ -69,16 +71,59 @@ class ForcedCheck:
     name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LastResponse:
+    """How the newest delivery to a hook ended."""
+
+    code: int | None = None
+    status: str = "unused"
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A webhook: where deliveries go, which events, and the key that signs them. `target` is the repository's id."""
+
+    id: int
+    target: int
+    url: str
+    created_at: float
+    updated_at: float
+    events: tuple[str, ...] = ("push",)
+    active: bool = True
+    content_type: str = "form"
+    secret: str = ""
+    insecure_ssl: str = "0"
+    last: LastResponse = LastResponse()
+
+
+@dataclass(frozen=True, slots=True)
+class CommitStatus:
+    """What a service other than Actions says of a commit."""
+
+    id: int
+    sha: str
+    state: str
+    context: str
+    description: str | None
+    target_url: str | None
+    created_at: float
+
+
 @dataclass(slots=True)
 class Journal:
     """Everything remembered. Runs are replaced, never changed in place."""
 
     clock_s: float = 0.0
     runs: dict[int, Run] = field(default_factory=dict)
+    earlier: dict[int, list[Run]] = field(default_factory=dict)
+    """The attempts before the present one, by the run's id, oldest first."""
     deployments: dict[int, Deployment] = field(default_factory=dict)
     statuses: list[DeploymentStatus] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     checks: dict[str, ForcedCheck] = field(default_factory=dict)
+    commit_statuses: list[CommitStatus] = field(default_factory=list)
+    hooks: dict[int, Hook] = field(default_factory=dict)
     pulls: dict[int, Pull] = field(default_factory=dict)
 
     def next_run(self) -> int:
@@ -88,6 +133,14 @@ class Journal:
     def next_deployment(self) -> int:
         """The id of the next deployment."""
         return max(self.deployments, default=FIRST_DEPLOYMENT - 1) + 1
+
+    def next_hook(self) -> int:
+        """The id of the next hook."""
+        return max(self.hooks, default=FIRST_HOOK - 1) + 1
+
+    def next_commit_status(self) -> int:
+        """The id of the next status of a commit."""
+        return max((status.id for status in self.commit_statuses), default=FIRST_COMMIT_STATUS - 1) + 1
 
     def next_status(self) -> int:
         """The id of the next deployment status."""
@@ -101,7 +154,9 @@ class Journal:
         """Take a run in, in place of its last state; beyond `RUNS_KEPT` the oldest is forgotten."""
         self.runs[run.id] = run
         if len(self.runs) > RUNS_KEPT:
-            del self.runs[min(self.runs)]
+            oldest = min(self.runs)
+            del self.runs[oldest]
+            self.earlier.pop(oldest, None)
 
 
 JOURNAL = TypeAdapter(Journal)
@@ -130,6 +185,9 @@ class JournalFile:
         ahead_s = self.journal.clock_s - self._clock.now()
         if ahead_s > 0:
             self.journal.runs = {run.id: _earlier(run, ahead_s) for run in self.journal.runs.values()}
+            self.journal.earlier = {
+                number: [_earlier(run, ahead_s) for run in runs] for number, runs in self.journal.earlier.items()
+            }
 
     def save(self) -> None:
         """Write everything down.
@@ -152,4 +210,5 @@ def _earlier(run: Run, seconds: float) -> Run:
         started_at=run.started_at - seconds,
         pushed=pushed,
         cancel_at=cancel_at,
+        execution=run.execution.moved(-seconds) if run.execution else None,
     )

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.sandbox.clock import Clock
+from bot.sandbox.github.announcer import NOTHING, Announcer, Pushed
 from bot.sandbox.github.git import GitFailed
 from bot.sandbox.github.journal import ForcedCheck, JournalFile, Outcome
-from bot.sandbox.github.people import LOGINS, login_of, signature
+from bot.sandbox.github.people import LOGINS, OWNER, login_of, signature
 from bot.sandbox.github.repository import SHA, Draft, Repository, is_ref_name
 from bot.sandbox.github.runner import Actions
 from bot.sandbox.github.shapes import DEFAULT_BRANCH, Pull
@@ -34,8 +35,16 @@ class Levers:
     """What the control API's `/github/...` addresses do."""
 
     def __init__(
-        self, *, clock: Clock, ledger: Ledger, repository: Repository, actions: Actions, file: JournalFile
+        self,
+        *,
+        clock: Clock,
+        ledger: Ledger,
+        repository: Repository,
+        actions: Actions,
+        file: JournalFile,
+        announcer: Announcer,
     ) -> None:
+        self._announcer = announcer
         self._clock = clock
         self._ledger = ledger
         self._repository = repository
@@ -75,8 +84,10 @@ class Levers:
         branch = _branch(body.get("branch", DEFAULT_BRANCH))
         ref = f"refs/heads/{branch}"
         async with self._writing():
-            parent = await self._repository.first_commit(ref) or await self.head(f"refs/heads/{DEFAULT_BRANCH}")
+            before = await self._repository.first_commit(ref)
+            parent = before or await self.head(f"refs/heads/{DEFAULT_BRANCH}")
             sha, author = await self._write(body, ref=ref, parent=parent)
+        self._announcer.push(Pushed(ref, before or NOTHING, sha, author))
         event = "push" if branch == DEFAULT_BRANCH else "pull_request"
         await self._actions.check(branch=branch, sha=sha, event=event, actor=author)
         self._publish(ref, sha, "commit")
@@ -100,14 +111,20 @@ class Levers:
         if body["sha"] is None:
             if ref == f"refs/heads/{DEFAULT_BRANCH}":
                 raise Rejected("The default branch cannot be removed.")
-            if await self._repository.first_commit(ref) is None:
+            before = await self._repository.first_commit(ref)
+            if before is None:
                 raise Missing(f"There is no {what} {ref.split('/', 2)[2]!r}.")
             await self._repository.remove(ref)
+            self._announcer.push(Pushed(ref, before, NOTHING, OWNER))
             self._publish(ref, "", "removed")
             return {"sha": None}
         sha = await self.head(_text(body, "sha"))
         async with self._writing():
+            before = await self._repository.first_commit(ref)
             await self._repository.point(ref, sha)
+        forced = before is not None and await self._repository.merge_base(before, sha) != before
+        if before != sha:
+            self._announcer.push(Pushed(ref, before or NOTHING, sha, OWNER, forced=forced))
         self._publish(ref, sha, what)
         return {"sha": sha}
 

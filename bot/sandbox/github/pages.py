@@ -147,6 +147,12 @@ async def read_object(
     return body
 
 
+async def sent_json(request: web.Request) -> object:
+    """The JSON of a request that was accepted."""
+    text = await request.text()
+    return json.loads(text) if text.strip() else {}
+
+
 def _check_type(key: str, value: Any, kinds: tuple[type, ...]) -> None:
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         names = {str: "a string", bool: "a boolean", dict: "an object", list: "an array"}

@@ -1,7 +1,8 @@
 """Actions: starts runs, writes down what happens to them, and has the image built when a run's push begins.
 
 Every run in flight has one task, which only watches the clock. What the API shows comes from `runs.observe`; the task
-publishes changes and calls `build` once for an attempt, after that has been written down.
+publishes changes and calls `build` once for an attempt, after that has been written down. With `act` runs are really
+executed instead, except those whose end a lever has settled beforehand.
 """
 
 import asyncio
@@ -11,14 +12,29 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from math import inf
+from pathlib import Path
 from typing import Any
 
 from bot.sandbox.clock import Clock
+from bot.sandbox.github.act.process import Act
 from bot.sandbox.github.errors import GithubError, not_found, unprocessable
+from bot.sandbox.github.execution import Execution
+from bot.sandbox.github.executions import RUNNER_LOST, Executions
+from bot.sandbox.github.job_log import RunnerLog, job_log
 from bot.sandbox.github.journal import JournalFile, Outcome
 from bot.sandbox.github.people import BOT_LOGIN
 from bot.sandbox.github.repository import SHA, Repository
-from bot.sandbox.github.runs import Pushed, Run, RunView, Verdict, next_change, observe, push_is_due, stretched
+from bot.sandbox.github.runs import (
+    JobView,
+    Pushed,
+    Run,
+    RunView,
+    Verdict,
+    next_change,
+    observe,
+    push_is_due,
+    stretched,
+)
 from bot.sandbox.github.workflows import FILE_NAME, FOLDER, PUSH_STEP, Workflow, WorkflowInvalid, accept_inputs, parse
 from bot.sandbox.images import BuildFailed, BuildOrder
 from bot.sandbox.ledger import Ledger
@@ -29,7 +45,6 @@ BUILD_FILE = "build-image.yml"
 CHECKS_FILE = "checks.yml"
 GLANCE_S = 0.25
 """How long the task of a run sleeps at most, in real seconds: the clock may change its speed meanwhile."""
-RUNNER_LOST = "The hosted runner lost communication with the server."
 INPUT_FORMS = {
     "sha": re.compile(r"[0-9a-f]{40}"),
     "tag": re.compile(r"fp-[0-9a-f]{16}"),
@@ -43,7 +58,15 @@ class Actions:
     """The runs of one repository."""
 
     def __init__(
-        self, *, clock: Clock, ledger: Ledger, repository: Repository, file: JournalFile, build: Build
+        self,
+        *,
+        clock: Clock,
+        ledger: Ledger,
+        repository: Repository,
+        file: JournalFile,
+        build: Build,
+        logs: Path,
+        act: Act | None = None,
     ) -> None:
         self._clock = clock
         self._ledger = ledger
@@ -51,6 +74,10 @@ class Actions:
         self._file = file
         self._journal = file.journal
         self._build = build
+        self._log = RunnerLog(logs)
+        self._executions = Executions(clock=clock, act=act, log=self._log, runs=file.journal.runs, took=self._took)
+        self.watchers: list[Callable[[RunView], None]] = []
+        """Called with a run's view whenever it may have changed."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed: dict[int, asyncio.Event] = {}
 
@@ -61,7 +88,10 @@ class Actions:
                 continue
             if run.push_began and run.pushed is None:
                 self._write(replace(run, pushed=Pushed(self._clock.now(), error=RUNNER_LOST)))
-            self._watch(run.id)
+            if run.execution is not None:
+                self._executions.over(run, "failure", RUNNER_LOST)
+            else:
+                self._watch(run.id)
 
     async def close(self) -> None:
         """Watch over nothing any more; a push under way is given up."""
@@ -85,6 +115,45 @@ class Actions:
         if run is None:
             not_found()
         return run
+
+    def known(self, run_id: int) -> Run | None:
+        """The run of that id, if there is one."""
+        return self._journal.runs.get(run_id)
+
+    def attempt(self, run_id: int, number: int) -> Run:
+        """The run as one of its attempts, the present one or an earlier one.
+
+        Raises:
+            GithubError: 404.
+        """
+        for one in self.attempts(run_id):
+            if one.attempt == number:
+                return one
+        not_found()
+
+    def attempts(self, run_id: int) -> list[Run]:
+        """Every attempt of a run, newest first.
+
+        Raises:
+            GithubError: 404.
+        """
+        return [self.find(run_id), *reversed(self._journal.earlier.get(run_id, ()))]
+
+    def find_job(self, wanted: int) -> tuple[RunView, JobView]:
+        """A job of any attempt, with its attempt.
+
+        Raises:
+            GithubError: 404.
+        """
+        for run in self.attempts(wanted // 10_000):
+            view = self.view(run)
+            if found := [job for job in view.jobs if job.id == wanted]:
+                return view, found[0]
+        not_found()
+
+    def log(self, run: Run, job: JobView) -> str:
+        """The text of a job's log."""
+        return job_log(run, job) if run.execution is None else self._log.text(job.id)
 
     def newest_first(self) -> list[RunView]:
         """Every run as it is shown now."""
@@ -166,7 +235,14 @@ class Actions:
     def _begin(self, run: Run) -> Run:
         """Number the run, let a waiting outcome settle how it ends, and set it going."""
         numbered = replace(run, id=self._journal.next_run(), number=self._journal.run_number(run.path))
-        return self._go(self._settled(numbered), "requested")
+        return self._go(self._arranged(numbered), "requested")
+
+    def _arranged(self, run: Run) -> Run:
+        """The run with what settles its end: a lever's outcome, else a runner where there is one, else its plan."""
+        settled = self._settled(run)
+        if not self._executions.possible or settled is not run:
+            return settled
+        return replace(run, execution=Execution(), verdict=None)
 
     def _go(self, run: Run, action: str) -> Run:
         self._write(run)
@@ -187,7 +263,7 @@ class Actions:
         return None
 
     def _settled(self, run: Run) -> Run:
-        """The run with the first outcome that waits for its workflow, which is used up by that."""
+        """The run with the first outcome that waits for its workflow, which is used up by that; else the run itself."""
         outcomes = self._journal.outcomes
         index = next((i for i, o in enumerate(outcomes) if run.path == f"{FOLDER}/{o.workflow}"), None)
         if index is None:
@@ -215,6 +291,8 @@ class Actions:
             self._write(run)
             self._publish(self.view(run), "cancel_requested")
             self._nudge(run.id)
+            if run.execution is not None:
+                self._executions.cancel(run)
 
     async def rerun(self, run: Run) -> None:
         """Start the run's next attempt; every job runs again.
@@ -224,13 +302,20 @@ class Actions:
         """
         if self.view(run).status != "completed":
             raise GithubError(403, "This workflow is already running")
+        self._journal.earlier.setdefault(run.id, []).append(run)
         fresh = replace(
-            run, attempt=run.attempt + 1, started_at=self._clock.now(), push_began=False, pushed=None, cancel_at=None
+            run,
+            attempt=run.attempt + 1,
+            started_at=self._clock.now(),
+            push_began=False,
+            pushed=None,
+            cancel_at=None,
+            execution=None,
         )
         workflow = await self.workflow(run.path.rsplit("/", 1)[-1], run.sha)
         verdict = await self._examine(workflow, run.inputs) if workflow and run.builds else None
         jobs = workflow.jobs if workflow else run.jobs
-        self._go(self._settled(replace(fresh, jobs=jobs, verdict=verdict)), "requested")
+        self._go(self._arranged(replace(fresh, jobs=jobs, verdict=verdict)), "requested")
 
     # ---- the life of a run -----------------------------------------------------------------------------------
 
@@ -242,10 +327,20 @@ class Actions:
         run = view.run
         data = {"id": run.id, "attempt": run.attempt, "workflow": run.path, "title": run.title, "action": action}
         self._ledger.publish("github.run", data | {"status": view.status, "conclusion": view.conclusion})
+        self._notice(view)
+
+    def _notice(self, view: RunView) -> None:
+        for watcher in self.watchers:
+            watcher(view)
 
     def _watch(self, run_id: int) -> None:
+        run = self._journal.runs[run_id]
         self._changed[run_id] = asyncio.Event()
-        self._spawn(self._live(run_id, self._journal.runs[run_id].attempt))
+        if run.execution is None:
+            self._spawn(self._live(run_id, run.attempt))
+        else:
+            task = self._spawn(self._executions.execute(run))
+            task.add_done_callback(lambda done: self._executions.broke(run, done))
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)
@@ -263,6 +358,7 @@ class Actions:
         while (run := self._journal.runs.get(run_id)) is not None and run.attempt == attempt:
             now = self._clock.now()
             view = observe(run, now)
+            self._notice(view)
             if view.status != shown:
                 shown = view.status
                 self._publish(view, shown)
@@ -281,6 +377,17 @@ class Actions:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(virtual_s / self._clock.speed, GLANCE_S)):
                 await event.wait()
+
+    def _took(self, run: Run, before: str) -> None:
+        """Something was heard of a run that is executed; `before` is what its status was."""
+        self._write(run)
+        view = self.view(run)
+        if view.status != before:
+            self._publish(view, view.status)
+        else:
+            self._notice(view)
+
+    # ---- the push of a run that goes by its plan -------------------------------------------------------------
 
     def _begin_push(self, run: Run) -> None:
         self._write(replace(run, push_began=True))

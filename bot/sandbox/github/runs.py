@@ -1,13 +1,16 @@
 """Workflow runs as a pure function of the clock: from what is written down about a run and the time, what is shown.
 
 Nothing here moves, waits or stores. The one thing that a plan cannot know is when the image is really pushed: the step
-`push` of a run that builds lasts until that is written down.
+`push` of a run that builds lasts until that is written down. A run that is really executed has no plan: what its
+runner was heard to do is written down, and shown as it is.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
+
+from bot.sandbox.github.execution import Execution, JobRecord, StepRecord
 
 Status = Literal["queued", "in_progress", "completed"]
 
@@ -82,6 +85,7 @@ class Run:
     push_began: bool = False
     pushed: Pushed | None = None
     cancel_at: float | None = None
+    execution: Execution | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +143,8 @@ def stretched(jobs: tuple[PlannedJob, ...], seconds: float) -> tuple[PlannedJob,
 
 
 def push_is_due(run: Run) -> float:
-    """When the push begins; infinite for a run that pushes nothing or ends before."""
-    if not run.builds:
+    """When the push begins; infinite for a run that pushes nothing or ends before, or pushes by itself."""
+    if not run.builds or run.execution is not None:
         return inf
     for job in run.jobs:
         for step, span in zip(job.steps, _timeline(run, job), strict=True):
@@ -151,6 +155,8 @@ def push_is_due(run: Run) -> float:
 
 def observe(run: Run, now: float) -> RunView:
     """The run as GitHub shows it at that moment."""
+    if run.execution is not None:
+        return _observe_executed(run, run.execution)
     jobs = tuple(_observe_job(run, index, now) for index in range(len(run.jobs)))
     moments = [run.started_at, *_moments(jobs)]
     updated_at = max(moment for moment in moments if moment <= now or moment == run.started_at)
@@ -161,7 +167,9 @@ def observe(run: Run, now: float) -> RunView:
 
 
 def next_change(run: Run, now: float) -> float:
-    """When the run will look different by itself; infinite when it is over or waits for the push."""
+    """When the run will look different by itself; infinite when it is over, waits for the push, or is executed."""
+    if run.execution is not None:
+        return inf
     begin = run.started_at + QUEUE_S
     later = [begin] + [moment for job in run.jobs for span in _timeline(run, job) for moment in (span.start, span.end)]
     return min((moment for moment in later if moment > now), default=inf)
@@ -248,3 +256,41 @@ def _observe_step(number: int, plan: PlannedStep, span: _Span, now: float) -> St
     # A step that ran out of time is shown as cancelled; only its job says why.
     conclusion = span.conclusion if span.conclusion in ("success", "skipped", "failure") else "cancelled"
     return StepView(number, plan, "completed", conclusion, span.start, span.end)
+
+
+# ---- what is really executed -----------------------------------------------------------------------------------------
+
+
+def _observe_executed(run: Run, execution: Execution) -> RunView:
+    over = execution.over_at is not None
+    jobs = tuple(
+        _job_heard(run, index, execution.job(plan.key), execution.over_at) for index, plan in enumerate(run.jobs)
+    )
+    moments = [run.started_at, *_moments(jobs), *([execution.over_at] if execution.over_at is not None else [])]
+    if over:
+        ends = _conclusion(jobs) if execution.jobs else ("cancelled" if run.cancel_at else "startup_failure")
+        return RunView(run, "completed", ends, max(moments), jobs)
+    status: Status = "in_progress" if execution.jobs else "queued"
+    return RunView(run, status, None, max(moments), jobs)
+
+
+def _job_heard(run: Run, index: int, record: JobRecord | None, over_at: float | None) -> JobView:
+    plan, identity = run.jobs[index], job_id(run, index)
+    if record is None:
+        if over_at is None:
+            return JobView(identity, plan, "queued", None, run.started_at, None, ())
+        unheard = "cancelled" if run.cancel_at is not None else "skipped"
+        return JobView(identity, plan, "completed", unheard, over_at, over_at, ())
+    known = {step.index: step for step in record.steps}
+    steps = tuple(_step_heard(n, step, known.get(n), record.completed_at) for n, step in enumerate(plan.steps))
+    status: Status = "in_progress" if record.completed_at is None else "completed"
+    return JobView(identity, plan, status, record.conclusion, record.started_at, record.completed_at, steps)
+
+
+def _step_heard(index: int, plan: PlannedStep, record: StepRecord | None, over_at: float | None) -> StepView:
+    if record is not None:
+        status: Status = "in_progress" if record.completed_at is None else "completed"
+        return StepView(index + 1, plan, status, record.conclusion, record.started_at, record.completed_at)
+    if over_at is None:
+        return StepView(index + 1, plan, "queued", None, None, None)
+    return StepView(index + 1, plan, "completed", "skipped", over_at, over_at)

@@ -25,6 +25,8 @@ SAMPLE = (
     "pyproject.toml",
 )
 LEFT_OUT = ("__pycache__", "node_modules")
+OWN = Path(__file__).resolve().parent / "sample"
+"""The sample's own `.ci/`: what its workflows run in place of the project's tests, which take many minutes."""
 FILE_LIMIT = 2 * 1024 * 1024
 CHANGES = "app/CHANGES.md"
 README = "README.md"
@@ -67,6 +69,7 @@ def seed(*, source: Path, repository: Path, now: float) -> None:
         SeedFailed: there is no git, or `source` holds no `app/`.
     """
     files = {path: _read(source / path) for path in sample_files(source)}
+    files |= {f".ci/{name}": ((OWN / name).read_bytes(), "100755") for name in ("run", "venv")}
     if not any(path.startswith("app/") for path in files):
         raise SeedFailed(f"The sample repository needs a checkout of the project: {source} has no app/ folder.")
     try:

@@ -157,6 +157,25 @@ class Shapes:
             }
         )
 
+    def pushed_repository(self, *, created: datetime, pushed: datetime) -> dict[str, Any]:
+        """The repository as it stands in the webhook of a push: two of its times are in Unix seconds there."""
+        times = {"created_at": int(created.timestamp()), "pushed_at": int(pushed.timestamp())}
+        more = {"master_branch": DEFAULT_BRANCH, "stargazers": 0, "url": self.site}
+        return self.repository(created=created, pushed=pushed) | times | more
+
+    def pushed_commit(self, commit: Commit) -> dict[str, Any]:
+        """A commit as it stands in the webhook of a push, without its files."""
+        return {
+            "id": commit.sha,
+            "tree_id": commit.tree,
+            "distinct": True,
+            "message": commit.message,
+            "timestamp": stamp(commit.committer.at),
+            "url": f"{self.site}/commit/{commit.sha}",
+            "author": {"name": commit.author.name, "email": commit.author.email},
+            "committer": {"name": commit.committer.name, "email": commit.committer.email},
+        }
+
     # ---- commits ---------------------------------------------------------------------------------------------
 
     def commit(self, commit: Commit, changes: Iterable[Change] | None = None) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from aiohttp import web
 
 from bot.sandbox.cast import GITHUB_REPOSITORY
 from bot.sandbox.github.errors import not_found
-from bot.sandbox.github.job_log import job_log
 from bot.sandbox.github.pages import positive
 from bot.sandbox.github.repository import SHA, Repository
 from bot.sandbox.github.runner import Actions
@@ -51,7 +50,7 @@ class Site:
         for job in view.jobs:
             parts.append(f"<h2>{escape(job.plan.name)}: {escape(job.conclusion or job.status)}</h2>{_steps(job)}")
             if job.status == "completed":
-                parts.append(f"<pre>{escape(job_log(run, job))}</pre>")
+                parts.append(f"<pre>{escape(self._actions.log(run, job))}</pre>")
         about = f"{run.workflow} #{run.number}, attempt {run.attempt}, {run.event} on {run.branch} by {run.actor}"
         word = view.conclusion or view.status
         return _page(f"{run.title}: {word}", f"<p><small>{escape(about)}</small></p>{''.join(parts)}")

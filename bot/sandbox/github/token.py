@@ -28,6 +28,9 @@ OF_ROUTE = {
     "repos:get_combined_status_for_ref": "statuses",
     "repos:list_commit_statuses_for_ref": "statuses",
     "repos:list_pull_requests_associated_with_commit": "pull_requests",
+    "repos:create_commit_status": "statuses",
+    "repos:get_all_environments": "actions",
+    "repos:get_environment": "actions",
     "repos:get": "metadata",
 }
 OF_FAMILY = {"actions": "actions", "checks": "checks", "git": "contents", "pulls": "pull_requests", "repos": "contents"}
@@ -93,7 +96,13 @@ def _needed(request: web.Request) -> tuple[str, Access] | None:
     """The permission that the route needs; None: none of the repository's."""
     route = request.match_info.route.name or ""
     family, _, call = route.partition(":")
-    permission = OF_ROUTE.get(route) or ("deployments" if "deployment" in call else OF_FAMILY.get(family))
+    permission = OF_ROUTE.get(route) or _of_call(family, call)
     if permission is None:
         return None
     return permission, "read" if request.method in ("GET", "HEAD") else "write"
+
+
+def _of_call(family: str, call: str) -> str | None:
+    if "webhook" in call:
+        return "repository_hooks"
+    return "deployments" if family == "repos" and "deployment" in call else OF_FAMILY.get(family)

@@ -1,0 +1,1 @@
+"""The runner that really executes workflow files: nektos/act on this machine, offline, with stand-ins for actions."""

@@ -1,7 +1,8 @@
-"""Makes the README's pictures from a demo that is running: `python -m tests.page.screenshots [URL [FOLDER]]`.
+"""Makes the README's pictures from a running demo: `python -m tests.page.screenshots [URL [FOLDER]]`.
 
-It plays a short story as members do (a deploy to dev, one to prod that waits, its approval) and takes pictures on the
-way, at a desk and on a phone. Where `pngquant` is installed it makes them small.
+It plays a short story as members do (the guided tour's first step, a request for prod that waits, its approval, chaos)
+and takes pictures on the way, at a desk and on a phone, dark and light. When no demo runs at the address it starts a
+world of its own for them. Where `pngquant` is installed it makes them small.
 """
 
 import asyncio
@@ -11,16 +12,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import aiohttp
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.page.conftest import ARGUMENTS, DESKTOP, PHONE, chromium_path
 from tests.page.visitor import RUN_MS, Visitor
+from tests.story.world_driver import World
 
 URL = "http://127.0.0.1:8700"
 FOLDER = Path(__file__).resolve().parents[2] / ".github" / "screenshots"
+SPEED = 3.0
+"""Of the world that is started here: quick, and still slow enough to be seen at work."""
+ROUNDS = 12
+KILLS = 3
+ENDED = re.compile("succeeded|failed|interrupted")
 
 
-async def _visitor(browser: Browser, url: str, size: tuple[int, int], scheme: str) -> Visitor:
+async def _visitor(browser: Browser, url: str, size: tuple[int, int], scheme: str, *, tour: bool = False) -> Visitor:
     context = await browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="light" if scheme == "light" else "dark",
@@ -30,46 +38,96 @@ async def _visitor(browser: Browser, url: str, size: tuple[int, int], scheme: st
     )
     visitor = Visitor(await context.new_page(), url)
     await visitor.open()
+    if not tour:
+        await visitor.tour.get_by_role("button", name="Close the tour").click()
     return visitor
 
 
 async def _shoot(visitor: Visitor, folder: Path, name: str) -> None:
     path = folder / f"{name}.png"
-    await visitor.page.mouse.move(0, 0)
-    await visitor.page.screenshot(path=path)
+    page = visitor.page
+    await page.mouse.move(0, 0)
+    # A picture is no place for a ring around what was pressed last, nor for a notice that is about to go.
+    await page.evaluate("document.activeElement?.matches('input') || document.activeElement?.blur()")
+    await page.evaluate("document.querySelectorAll('.toast').forEach((one) => one.remove())")
+    await page.screenshot(path=path)
     if small := shutil.which("pngquant"):
         command = [small, "--force", "--quality=80-98", "--strip", "--output", str(path), str(path)]
         subprocess.run(command, check=True, timeout=60)
     print(f"{path} {path.stat().st_size // 1024} KiB")
 
 
-async def _play(browser: Browser, url: str, folder: Path) -> None:
-    desk = await _visitor(browser, url, DESKTOP, "dark")
-    await desk.become("dev")
-    first = await desk.click_deploy(service="app", environment="dev", ref="main")
-    await expect(desk.card(first)).to_contain_text(re.compile("succeeded|failed"), timeout=RUN_MS)
+async def _ask_for_prod(desk: Visitor, folder: Path) -> str:
     await desk.pick_command("deploy")
     await desk.pick_value("service", "app")
     await desk.page.get_by_role("button", name="Add ref:").click()
-    await expect(desk.page.locator(".suggest-item").first).to_be_visible()
+    await expect(desk.page.locator(".suggest-item").nth(2)).to_be_visible()
     await _shoot(desk, folder, "desktop-picker")
     await desk.page.get_by_role("button", name="Leave this command").click()
-    second = await desk.click_deploy(service="app", environment="prod", ref="main")
-    await expect(desk.card(second)).to_contain_text("waiting")
+    operation = await desk.click_deploy(service="app", environment="prod", ref="main")
+    await expect(desk.card(operation)).to_contain_text("waiting")
+    return operation
+
+
+async def _approve(browser: Browser, url: str, operation: str, folder: Path) -> None:
+    desk = await _visitor(browser, url, DESKTOP, "dark")
     await desk.become("sre")
-    await desk.card(second).scroll_into_view_if_needed()
+    await desk.card(operation).scroll_into_view_if_needed()
     await _shoot(desk, folder, "desktop-waiting")
     phone = await _visitor(browser, url, PHONE, "dark")
     await phone.become("sre")
-    await phone.card(second).scroll_into_view_if_needed()
+    await phone.card(operation).scroll_into_view_if_needed()
     await _shoot(phone, folder, "phone-waiting")
-    await phone.press(second, "Approve")
-    await expect(phone.card(second)).to_contain_text("running", timeout=RUN_MS)
+    await phone.press(operation, "Approve")
+    await expect(phone.card(operation)).to_contain_text("running", timeout=RUN_MS)
     await _shoot(phone, folder, "phone-running")
-    await expect(phone.card(second)).to_contain_text("succeeded", timeout=RUN_MS)
+    await expect(phone.card(operation)).to_contain_text("succeeded", timeout=RUN_MS)
     await _shoot(phone, folder, "phone-succeeded")
     light = await _visitor(browser, url, DESKTOP, "light")
+    await light.become("dev")
     await _shoot(light, folder, "desktop-light")
+
+
+async def _chaos(desk: Visitor, folder: Path) -> None:
+    """Work a little while the bot is killed, and show what it cost."""
+    page = desk.page
+    await desk.become("dev")
+    switch = page.get_by_role("switch", name=re.compile("^Chaos"))
+    await switch.click()
+    killed = page.locator("[data-figure=killed]")
+    for _ in range(ROUNDS):
+        await page.get_by_role("button", name="Good version").click()
+        await desk.paste_into_line("/deploy app dev main")
+        await asyncio.sleep(3)
+        await expect(page.locator(".message:not(.ephemeral) .card").last).to_contain_text(ENDED, timeout=RUN_MS)
+        for dismiss in (await page.get_by_role("button", name="Dismiss message").all())[::-1]:
+            await dismiss.click()
+        if int(re.sub(r"\D", "", await killed.inner_text()) or 0) >= KILLS:
+            break
+    await expect(page.locator("#ready")).to_have_text("", timeout=RUN_MS)
+    await page.locator(".world-section", has=page.locator(".chaos")).scroll_into_view_if_needed()
+    await _shoot(desk, folder, "desktop-chaos")
+    await switch.click()
+
+
+async def _play(browser: Browser, url: str, folder: Path) -> None:
+    desk = await _visitor(browser, url, DESKTOP, "dark", tour=True)
+    await desk.tour.get_by_role("button", name="Do it for me").click()
+    await expect(desk.tour).to_contain_text("1 of 4 done", timeout=RUN_MS)
+    await _shoot(desk, folder, "desktop-tour")
+    phone = await _visitor(browser, url, PHONE, "light", tour=True)
+    await _shoot(phone, folder, "phone-tour")
+    await desk.tour.get_by_role("button", name="Close the tour").click()
+    await _approve(browser, url, await _ask_for_prod(desk, folder), folder)
+    await _chaos(desk, folder)
+
+
+async def _answers(url: str) -> bool:
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/control/v1/state") as answer:
+            return bool((await answer.json())["ready"])
+    except (aiohttp.ClientError, ValueError, KeyError):
+        return False
 
 
 async def main(url: str, folder: Path) -> None:
@@ -80,7 +138,11 @@ async def main(url: str, folder: Path) -> None:
         sys.exit("Chromium is not installed (Debian: apt-get install chromium)")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        await _play(browser, url, folder)
+        if await _answers(url):
+            await _play(browser, url, folder)
+        else:
+            async with World(speed=SPEED, validate=False) as world:
+                await _play(browser, world.url, folder)
         await browser.close()
 
 

@@ -15,11 +15,38 @@ class Visitor:
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
         self.url = url
+        self.forgiven: tuple[str, ...] = ()
+        """What the browser may complain of in this visit: a world that was taken away cannot be reached."""
 
     async def open(self) -> None:
         """Open the page and wait until the world's channels and commands are there."""
         await self.page.goto(self.url)
         await expect(self.page.get_by_role("heading", name="#ops", exact=True).first).to_be_visible()
+
+    async def go(self, channel: str) -> None:
+        """Open a channel or a thread by its name."""
+        await self.page.get_by_role(
+            "button", name=re.compile(rf"^(channel|thread) {re.escape(channel)}(?![\w-])")
+        ).click()
+        await expect(self.page.get_by_role("heading", level=1)).to_contain_text(channel)
+
+    # -- the tour -----------------------------------------------------------------------------------------------------
+
+    @property
+    def tour(self) -> Locator:
+        """The guided tour."""
+        return self.page.get_by_role("region", name="Guided tour")
+
+    async def begin_tour(self) -> None:
+        """Let only what happens from now on count, whatever others did in this world before."""
+        again = self.tour.get_by_role("button", name="Begin again")
+        if await again.count():
+            await again.click()
+        await expect(self.tour).to_contain_text("0 of 4 done")
+
+    def step(self, number: int, title: str, *, done: bool) -> Locator:
+        """A step of the tour, ticked or not."""
+        return self.tour.get_by_role("button", name=f"Step {number}: {title}{', done' if done else ''}", exact=True)
 
     # -- who and where ------------------------------------------------------------------------------------------------
 
@@ -71,6 +98,14 @@ class Visitor:
         await self.page.get_by_role("combobox", name="Command line").click()
         await self.page.keyboard.insert_text(line)
         return await self.send(before)
+
+    async def paste_into_line(self, line: str) -> None:
+        """Paste a whole command and send it with Enter, whatever becomes of it."""
+        await self.page.get_by_role("combobox", name="Command line").click()
+        await self.page.keyboard.insert_text(line)
+        await self.page.keyboard.press("Enter")
+        if await self.page.locator(".command-form").is_visible():
+            await self.page.keyboard.press("Enter")
 
     async def send(self, answers_before: int) -> str:
         """Press Enter, once more if the first one only took a suggestion; returns the operation's short id."""

@@ -31,7 +31,7 @@ export class Acts {
    * Run a slash command in the place on show.
    * @param {string} command
    * @param {Record<string, any>} options
-   * @returns {Promise<boolean>} whether the world took it; what it refused was said
+   * @returns {Promise<boolean>} whether the bot answered; what the world refused was said
    */
   async command(command, options) {
     const { acting: user, place } = this.store;
@@ -105,7 +105,7 @@ export class Acts {
       const answer = await this.live.settle(await send(), isSettled);
       this.store.settle(pending, answer.state === "timeout" ? silence : null);
       if (answer.state === "modal") this.views.openModal(answer, pending.user);
-      return true;
+      return answer.state !== "timeout";
     } catch (error) {
       this.store.settle(pending, null);
       this.views.complain(error instanceof Error ? error.message : String(error));

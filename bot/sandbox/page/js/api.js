@@ -55,8 +55,11 @@ export async function messages({ channel, user, after, limit = 100 }) {
   return (await send("GET", `/messages?${query}`)).messages;
 }
 
-/** @param {number} after @returns {Promise<Exchange[]>} */
-export const requests = async (after) => (await send("GET", `/requests?after=${after}`)).requests;
+/** @param {{limit: number}} query @returns {Promise<Exchange[]>} the newest, oldest first */
+export const requests = async ({ limit }) => (await send("GET", `/requests?limit=${limit}`)).requests;
+
+/** @returns {Promise<import("./types.js").Chaos>} */
+export const chaos = () => send("GET", "/chaos");
 
 /** @param {string} id @returns {Promise<Interaction>} */
 export const interaction = (id) => send("GET", `/interactions/${encodeURIComponent(id)}`);

@@ -25,6 +25,9 @@ const SELECT_HINTS = /** @type {Record<number, string>} */ ({
   8: "Select a channel",
 });
 
+const TEXT_CHANNEL = 0;
+const THREAD = 11;
+
 /** @typedef {(raw: Raw, message: Message, stage: Stage) => Node | null} Draw */
 
 /** @type {Record<number, Draw>} by Discord's component type */
@@ -158,6 +161,8 @@ export function selectBox(raw, store, picked, busy = false) {
   const items = selectItems(raw, store);
   const words = el("span", { class: "select-words" });
   const hint = raw.placeholder || SELECT_HINTS[raw.type] || "Select";
+  /** In a modal the field's label names it. */
+  const name = raw.hint || hint;
   const node = el(
     "button",
     {
@@ -177,7 +182,8 @@ export function selectBox(raw, store, picked, busy = false) {
     for (const item of items) item.selected = values.includes(item.value);
     words.textContent = labels.join(", ") || hint;
     words.classList.toggle("empty", labels.length === 0);
-    node.setAttribute("aria-label", labels.length ? `${hint}: ${labels.join(", ")}` : hint);
+    const said = labels.join(", ") || hint;
+    node.setAttribute("aria-label", said === name ? name : `${name}: ${said}`);
   };
   show(items.filter((one) => one.selected).map((one) => one.value));
   const pick = (/** @type {string[]} */ values) => {
@@ -187,7 +193,7 @@ export function selectBox(raw, store, picked, busy = false) {
   node.addEventListener(
     "click",
     () =>
-      !busy && openMenu({ anchor: node, label: hint, items, max: raw.max_values ?? 1, min: raw.min_values ?? 1, pick }),
+      !busy && openMenu({ anchor: node, label: name, items, max: raw.max_values ?? 1, min: raw.min_values ?? 1, pick }),
   );
   return { node, values: () => items.filter((one) => one.selected).map((one) => one.value) };
 }
@@ -212,8 +218,7 @@ function selectItems(raw, store) {
   if (raw.type === 5) return members();
   if (raw.type === 6) return roles();
   if (raw.type === 7) return [...members(), ...roles()];
-  if (raw.type === 8)
-    return store.state.channels.map((one) => ({ value: one.id, label: `#${one.name}`, selected: chosen.has(one.id) }));
+  if (raw.type === 8) return places(raw, store).map((one) => ({ ...one, selected: chosen.has(one.value) }));
   return (raw.options ?? []).map((/** @type {Raw} */ one) => ({
     value: String(one.value),
     label: String(one.label),
@@ -221,6 +226,14 @@ function selectItems(raw, store) {
     lead: emojiText(one.emoji),
     selected: Boolean(one.default),
   }));
+}
+
+/** The channels and threads that a select takes. @param {Raw} raw @param {import("./store.js").Store} store @returns {Item[]} */
+function places(raw, store) {
+  const wanted = (/** @type {number} */ type) => !raw.channel_types?.length || raw.channel_types.includes(type);
+  const channels = wanted(TEXT_CHANNEL) ? store.state.channels.map((one) => ({ value: one.id, label: `#${one.name}` })) : [];
+  const threads = wanted(THREAD) ? [...store.threads.values()].map((one) => ({ value: one.id, label: one.name })) : [];
+  return [...channels, ...threads];
 }
 
 /** The address that a media item stands for; `attachment://` names a file of the message. @param {Raw | undefined} media @param {Message} message */

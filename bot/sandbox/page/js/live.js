@@ -8,14 +8,18 @@ import * as api from "./api.js";
 
 const RELOAD_DELAY_MS = 150;
 const RECONNECT_MS = 1500;
+const NEWEST = 100;
+const MOST = 1000;
+const REQUESTS_LOADED = 2000;
 const MESSAGE_EVENTS = ["message.created", "message.updated"];
 const STATE_EVENTS = [
   "part",
   "bot",
-  "ready",
   "clock",
   "commands.synced",
   "member.updated",
+  "guild.updated",
+  "presence.updated",
   "thread.created",
   "thread.updated",
   "thread.deleted",
@@ -25,8 +29,10 @@ export class Live {
   /** @param {Store} store */
   constructor(store) {
     this.store = store;
-    /** @type {Map<string, Set<(data: any) => void>>} interaction id -> who waits for it */
+    /** @type {Map<string, Set<(data: import("./types.js").Interaction | null) => void>>} interaction id -> who waits */
     this.waiting = new Map();
+    /** @type {Map<string, number>} how many messages of a place are wanted, when more than the newest */
+    this.depth = new Map();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.reloading = undefined;
     store.on("acting", () => this.loadMessages());
@@ -51,7 +57,9 @@ export class Live {
     const { store } = this;
     store.takeState(await api.state());
     store.setLinked(true);
-    await Promise.all([this.loadMessages(), this.loadFaults(), this.loadRequests()]);
+    await Promise.all([this.loadMessages(), this.loadFaults(), this.loadRequests(), this.loadChaos()]);
+    // What was decided while the stream was cut was told to nobody.
+    for (const id of [...this.waiting.keys()]) this.#interaction(id, null);
   }
 
   async loadMessages() {
@@ -66,8 +74,20 @@ export class Live {
     const user = store.acting;
     const channel = store.state.channels.find((one) => one.id === place)?.name ?? place;
     // A place that is gone (a new world, a removed thread) is empty; a world that is away keeps what was seen.
-    const messages = await api.messages({ channel, user }).catch((error) => (error.status === 404 ? [] : null));
-    if (messages && user === store.acting) store.takeRoom(place, messages);
+    const limit = this.depth.get(place) ?? NEWEST;
+    const messages = await api.messages({ channel, user, limit }).catch((error) => (error.status === 404 ? [] : null));
+    if (messages && user === store.acting) store.takeRoom(place, messages, messages.length < limit || limit >= MOST);
+  }
+
+  /** Load as much of a place as there is to be had. @param {string} place */
+  async loadEarlier(place) {
+    this.depth.set(place, MOST);
+    await this.loadRoom(place);
+  }
+
+  async loadChaos() {
+    const chaos = await api.chaos().catch(() => null);
+    if (chaos) this.store.takeChaos(chaos);
   }
 
   async loadFaults() {
@@ -75,7 +95,7 @@ export class Live {
   }
 
   async loadRequests() {
-    const all = await api.requests(0).catch(() => null);
+    const all = await api.requests({ limit: REQUESTS_LOADED }).catch(() => null);
     if (all) this.store.replaceRequests(all);
   }
 
@@ -86,21 +106,24 @@ export class Live {
    * @returns {Promise<import("./types.js").Interaction>}
    */
   async settle(id, settled) {
-    for (;;) {
-      const changed = this.#change(id);
-      const now = await api.interaction(id);
-      if (settled(now)) return now;
-      await Promise.race([changed, pause(1000)]);
+    let told = this.#change(id);
+    let now = await api.interaction(id);
+    while (!settled(now)) {
+      const news = await told;
+      told = this.#change(id);
+      // The stream tells how it stands; when it was cut meanwhile, only that somebody should look.
+      now = news ?? (await api.interaction(id));
     }
+    return now;
   }
 
-  /** @param {string} id @returns {Promise<void>} when the stream names this interaction */
+  /** @param {string} id @returns {Promise<import("./types.js").Interaction | null>} what the stream says of it next */
   #change(id) {
     return new Promise((resolve) => {
       const all = this.waiting.get(id) ?? new Set();
       this.waiting.set(
         id,
-        all.add(() => resolve()),
+        all.add(resolve),
       );
     });
   }
@@ -110,11 +133,16 @@ export class Live {
     const on = (/** @type {string} */ name, /** @type {(data: any) => void} */ act) =>
       source.addEventListener(name, (event) => act(JSON.parse(/** @type {MessageEvent} */ (event).data)));
     for (const name of MESSAGE_EVENTS) on(name, (data) => this.#message(data));
+    for (const name of ["thread.created", "thread.updated"]) on(name, (data) => this.store.takeThread(data));
     on("message.deleted", (data) => this.store.dropMessage(String(data.id)));
-    on("interaction.updated", (data) => this.#interaction(String(data.id)));
+    on("interaction.updated", (data) => this.#interaction(String(data.id), data));
+    on("typing", (data) => this.store.takeTyping(String(data.channel_id), String(data.user)));
+    on("chaos", (data) => this.store.takeChaos(data));
     on("request", (data) => this.store.takeRequests([data]));
     for (const name of STATE_EVENTS) on(name, () => this.#reloadStateSoon());
     on("fault", () => this.loadFaults());
+    // What a part that was still starting could not tell is there now.
+    on("ready", () => this.load().catch(() => this.store.setLinked(false)));
   }
 
   /** @param {import("./types.js").Message} message */
@@ -122,10 +150,11 @@ export class Live {
     if (this.store.visible(message)) this.store.takeMessage(message);
   }
 
-  /** @param {string} id */
-  #interaction(id) {
-    for (const wake of this.waiting.get(id) ?? []) wake(null);
+  /** @param {string} id @param {import("./types.js").Interaction | null} now */
+  #interaction(id, now) {
+    const waiting = this.waiting.get(id) ?? [];
     this.waiting.delete(id);
+    for (const wake of waiting) wake(now);
   }
 
   #reloadStateSoon() {
@@ -135,9 +164,4 @@ export class Live {
       if (state) this.store.takeState(state);
     }, RELOAD_DELAY_MS);
   }
-}
-
-/** @param {number} ms @returns {Promise<void>} */
-export function pause(ms) {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

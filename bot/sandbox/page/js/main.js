@@ -4,18 +4,20 @@
 
 import { Acts } from "./acts.js";
 import { Composer } from "./composer.js";
-import { byId, el, fill } from "./dom.js";
+import { byId } from "./dom.js";
+import { Guide } from "./guide.js";
 import { Live } from "./live.js";
 import { authorOf } from "./message.js";
 import { MessageList } from "./messages.js";
 import { openModal } from "./modal.js";
+import { listenToRegions } from "./regions.js";
 import { Sidebar } from "./sidebar.js";
-import { notes, Store } from "./store.js";
+import { Store } from "./store.js";
 import { startTicking } from "./time.js";
 import { toast } from "./toasts.js";
+import { Tour } from "./tour.js";
 import { World } from "./world.js";
 
-const HINTS = ["/deploy app dev main", "/deploy app prod main", "/status"];
 const EXCERPT = 140;
 
 const store = new Store();
@@ -40,10 +42,11 @@ const names = {
 
 const acts = new Acts(store, live, { openModal: (interaction, user) => openModal(interaction, user, stage), complain });
 const stage = { store, acts, names };
-const list = new MessageList(stage);
+const list = new MessageList(stage, (place) => live.loadEarlier(place));
 const composer = new Composer(store, acts, complain);
 new Sidebar(store);
-new World(store);
+const world = new World(store);
+new Tour(store, new Guide({ store, acts, composer, list, world }));
 
 function drawTitle() {
   const place = store.placeById(store.place);
@@ -67,27 +70,19 @@ store.on("message", ({ place, message, fresh }) => {
   });
 });
 
-function drawHint() {
-  const host = byId("hint");
-  host.hidden = notes.read("hint-seen") === true;
-  const tries = HINTS.map((line) =>
-    el("button", { class: "try", type: "button", on: { click: () => composer.begin(line) } }, line),
-  );
-  const close = el("button", { class: "icon-button", type: "button", "aria-label": "Hide the hint" }, "×");
-  close.addEventListener("click", () => {
-    notes.write("hint-seen", true);
-    host.hidden = true;
-  });
-  fill(
-    host,
-    el("span", { class: "hint-words" }, "Try:"),
-    ...tries,
-    el("span", { class: "hint-words only-wide" }, "then approve as sre"),
-    close,
-  );
-}
+/**
+ * The page may load pictures from the one port that Discord's files had when it was opened. A world that was restarted
+ * has another: open the page anew, once for each.
+ */
+document.addEventListener("securitypolicyviolation", (event) => {
+  const files = store.state.parts.find((one) => one.name === "discord")?.url;
+  const origin = files ? new URL(files).origin : "";
+  if (!origin || !event.blockedURI.startsWith(`${origin}/`) || sessionStorage.getItem("quarterdeck.files") === origin) return;
+  sessionStorage.setItem("quarterdeck.files", origin);
+  location.reload();
+});
 
-drawHint();
 startTicking();
+listenToRegions();
 list.draw();
 live.start();

@@ -12,11 +12,13 @@ import { dayName } from "./time.js";
 
 const AT_END_PX = 80;
 const SPOKEN_CHARACTERS = 180;
+const MOST_SHOWN = 1000;
 
 export class MessageList {
-  /** @param {Stage} stage */
-  constructor(stage) {
+  /** @param {Stage} stage @param {(place: string) => Promise<void>} loadEarlier */
+  constructor(stage, loadEarlier) {
     this.stage = stage;
+    this.loadEarlier = loadEarlier;
     this.scroll = byId("scroll");
     this.list = byId("messages");
     this.newest = byId("to-newest");
@@ -27,6 +29,7 @@ export class MessageList {
     store.on("place", () => this.enter());
     store.on("acting", () => this.enter());
     store.on("state", () => this.list.childElementCount <= 1 && this.draw());
+    store.on("typing", () => this.#typing());
     store.on("messages", (place) => place === store.place && this.draw());
     store.on("message", (detail) => this.#take(detail));
     store.on("pending", (pending) => this.#pending(pending));
@@ -42,6 +45,7 @@ export class MessageList {
     this.readUntil = store.seen[`${store.acting}/${store.place}`] ?? "";
     this.pinned = true;
     this.draw();
+    this.#typing();
   }
 
   draw() {
@@ -63,8 +67,8 @@ export class MessageList {
     this.scroll.scrollTo({ top: this.scroll.scrollHeight, behavior: smooth && !calm ? "smooth" : "instant" });
   }
 
-  /** Bring one message into view and mark it for a moment. @param {string} id */
-  showMessage(id) {
+  /** Bring one message into view and mark it for a moment; the focus goes to one of its buttons, or to itself. @param {string} id @param {string} [label] */
+  showMessage(id, label = "") {
     const node = this.#node(id);
     if (!node) return false;
     this.pinned = false;
@@ -72,7 +76,9 @@ export class MessageList {
     node.classList.remove("found");
     void node.offsetWidth;
     node.classList.add("found");
-    node.focus({ preventScroll: true });
+    /** @type {HTMLElement[]} */
+    const buttons = label ? [...node.querySelectorAll("button")] : [];
+    (buttons.find((one) => one.textContent === label) ?? node).focus({ preventScroll: true });
     return true;
   }
 
@@ -88,7 +94,7 @@ export class MessageList {
     if (place !== store.place) return;
     const old = this.#node(message.id);
     if (fresh || !old) {
-      this.draw();
+      this.#add(message);
       if (!this.pinned) this.newest.hidden = false;
       return;
     }
@@ -101,11 +107,39 @@ export class MessageList {
     if (this.pinned) this.toEnd();
   }
 
+  /** A message at the end is put there; one that belongs elsewhere needs a new drawing. @param {Message} message */
+  #add(message) {
+    const { store } = this.stage;
+    const room = store.room(store.place);
+    if (room.at(-1) !== message || this.#node(message.id) || this.list.childElementCount < 2) {
+      this.draw();
+      return;
+    }
+    const rows = this.#rows(message, room.at(-2));
+    const waiting = this.list.querySelector(":scope > .pending");
+    for (const row of rows) this.list.insertBefore(row, waiting);
+    if (this.pinned) this.toEnd();
+    this.#look();
+  }
+
+  #drawPending() {
+    for (const row of this.list.querySelectorAll(":scope > .pending")) row.remove();
+    this.list.append(...this.#pendingRows());
+    if (this.pinned) this.toEnd();
+  }
+
+  #typing() {
+    const { store } = this.stage;
+    const one = store.typing.get(store.place);
+    const dots = el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
+    fill(byId("typing"), ...(one ? [dots, el("span", null, `${one.user} is typing…`)] : []));
+  }
+
   /** @param {import("./store.js").Pending} pending */
   #pending(pending) {
     const message = pending.message ? this.stage.store.message(pending.message) : null;
     if (message) this.#take({ place: this.stage.store.placeOf(message), message, fresh: false });
-    else this.draw();
+    else this.#drawPending();
   }
 
   /** @param {string} place @param {Message} message */
@@ -148,10 +182,10 @@ export class MessageList {
     const rows = [];
     const newDay = !before || dayName(before.created_at) !== dayName(message.created_at);
     if (newDay)
-      rows.push(el("li", { class: "rule", role: "separator" }, el("span", null, dayName(message.created_at))));
+      rows.push(el("li", { class: "rule" }, el("span", null, dayName(message.created_at))));
     const firstUnread =
       this.readUntil && byAge(message.id, this.readUntil) > 0 && (!before || byAge(before.id, this.readUntil) <= 0);
-    if (firstUnread && before) rows.push(el("li", { class: "rule fresh", role: "separator" }, el("span", null, "New")));
+    if (firstUnread && before) rows.push(el("li", { class: "rule fresh" }, el("span", null, "New")));
     rows.push(drawMessage(message, newDay || firstUnread ? undefined : before, this.stage));
     return rows;
   }
@@ -159,7 +193,11 @@ export class MessageList {
   #opening() {
     const { store } = this.stage;
     const place = store.placeById(store.place);
-    if (!place) return el("li", { class: "opening" }, el("h2", null, "Connecting to the world…"));
+    const missing = store.state.guild.elsewhere ?? "Connecting to the world…";
+    if (!place) return el("li", { class: "opening" }, el("h2", null, missing));
+    if (store.rooms.has(store.place) && !store.whole.has(store.place)) return this.#earlier();
+    if ((store.rooms.get(store.place)?.size ?? 0) >= MOST_SHOWN)
+      return el("li", { class: "opening earlier" }, el("p", null, "Still older messages are not shown here."));
     const words = place.parent
       ? "The beginning of this thread."
       : "The beginning of this channel. Type / below to run a command.";
@@ -170,6 +208,21 @@ export class MessageList {
       el("h2", null, place.parent ? place.name : `#${place.name}`),
       el("p", null, words),
     );
+  }
+
+  #earlier() {
+    const button = el("button", { class: "button small secondary", type: "button" }, "Show earlier messages");
+    button.addEventListener("click", () => {
+      button.disabled = true;
+      this.pinned = false;
+      const { store } = this.stage;
+      const first = this.list.querySelector("[data-id]")?.getAttribute("data-id") ?? "";
+      this.loadEarlier(store.place).then(() => {
+        this.#node(first)?.scrollIntoView({ block: "start" });
+        this.#node(first)?.focus({ preventScroll: true });
+      });
+    });
+    return el("li", { class: "opening earlier" }, button);
   }
 
   #pendingRows() {

@@ -14,8 +14,6 @@ import { markdown } from "./markdown.js";
 
 const SELECT_TYPES = /** @type {Record<string, number>} */ ({
   select: 3,
-  radio_group: 3,
-  checkbox_group: 3,
   user_select: 5,
   role_select: 6,
   mentionable_select: 7,
@@ -86,15 +84,18 @@ function control(field, id, stage) {
     return { field: { ...field, required: false }, node: words, read: () => "", empty: () => true };
   }
   const type = SELECT_TYPES[field.kind];
-  if (type) return selectControl(field, type, stage);
+  if (type) return selectControl(field, type, id, stage);
+  if (field.kind === "radio_group" || field.kind === "checkbox_group") return groupControl(field, id);
   if (field.kind === "file_upload") return fileControl(field, id);
-  return field.kind === "checkbox" ? checkControl(field) : textControl(field, id);
+  return field.kind === "checkbox" ? checkControl(field, id) : textControl(field, id);
 }
+
+/** @param {ModalField} field */
+const star = (field) => (field.required ? el("span", { class: "star", title: "required" }, " *") : null);
 
 /** @param {ModalField} field @param {HTMLElement} input @param {string} [id] */
 function labelled(field, input, id) {
-  const star = field.required ? el("span", { class: "star", title: "required" }, " *") : null;
-  const head = el("label", { class: "field-label", htmlFor: id ?? "" }, field.label, star);
+  const head = el("label", { class: "field-label", htmlFor: id ?? "" }, field.label, star(field));
   return el(
     "div",
     { class: "modal-field" },
@@ -125,18 +126,52 @@ function textControl(field, id) {
   return { field, node: labelled(field, input, id), read: () => input.value, empty: () => input.value.trim() === "" };
 }
 
-/** @param {ModalField} field @param {number} type @param {Stage} stage @returns {Control} */
-function selectControl(field, type, stage) {
-  const raw = { ...field, type, custom_id: field.custom_id };
+/** @param {ModalField} field @param {number} type @param {string} id @param {Stage} stage @returns {Control} */
+function selectControl(field, type, id, stage) {
+  const raw = { ...field, type, custom_id: field.custom_id, hint: field.label };
   const box = selectBox(raw, stage.store, () => undefined);
-  box.node.setAttribute("aria-label", field.label);
-  return { field, node: labelled(field, box.node), read: () => box.values(), empty: () => box.values().length === 0 };
+  box.node.id = id;
+  return { field, node: labelled(field, box.node, id), read: () => box.values(), empty: () => box.values().length === 0 };
 }
 
-/** @param {ModalField} field @returns {Control} */
-function checkControl(field) {
-  const input = el("input", { type: "checkbox", "aria-label": field.label });
-  return { field, node: labelled(field, input), read: () => input.checked, empty: () => false };
+/** Radio buttons or boxes to tick, all in sight. @param {ModalField} field @param {string} id @returns {Control} */
+function groupControl(field, id) {
+  const one = field.kind === "radio_group";
+  const boxes = (field.options ?? []).map((option) => ({
+    option,
+    input: el("input", { type: one ? "radio" : "checkbox", name: id, value: option.value, checked: Boolean(option.default) }),
+  }));
+  const picked = () => boxes.filter((box) => box.input.checked).map((box) => String(box.option.value));
+  const most = one ? 1 : (field.max_values ?? boxes.length);
+  const limit = () => {
+    for (const { input } of boxes) input.disabled = !one && !input.checked && picked().length >= most;
+  };
+  const node = el(
+    "fieldset",
+    { class: "modal-field choice-group", on: { change: limit } },
+    el("legend", { class: "field-label" }, field.label, star(field)),
+    field.description ? el("p", { class: "field-text" }, field.description) : null,
+    ...boxes.map(({ option, input }) => el("label", { class: "choice" }, input, words(option.label, option.description))),
+    el("p", { class: "field-lack" }, "This field is required."),
+  );
+  limit();
+  return { field, node, read: picked, empty: () => picked().length === 0 };
+}
+
+/** @param {string} label @param {string | undefined} description */
+function words(label, description) {
+  return el("span", { class: "choice-words" }, el("span", null, label), description ? el("small", null, description) : null);
+}
+
+/** @param {ModalField} field @param {string} id @returns {Control} */
+function checkControl(field, id) {
+  const input = el("input", { id, type: "checkbox", checked: Boolean(field.default) });
+  const node = el(
+    "div",
+    { class: "modal-field" },
+    el("label", { class: "choice" }, input, words(field.label, field.description)),
+  );
+  return { field, node, read: () => input.checked, empty: () => false };
 }
 
 /** @param {ModalField} field @param {string} id @returns {Control} */

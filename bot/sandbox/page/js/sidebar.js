@@ -84,8 +84,8 @@ export class Sidebar {
     const had = host.contains(document.activeElement);
     if (!me) return;
     const short = byId("acting-short");
-    fill(short, avatar(me.name));
-    short.setAttribute("aria-label", `You act as ${me.name}. Switch member`);
+    const said = () => el("span", { class: "sr-only" }, `You act as ${me.name}. Switch member`);
+    fill(short, said(), avatar(me.name));
     const button = el(
       "button",
       {
@@ -93,10 +93,10 @@ export class Sidebar {
         type: "button",
         "aria-haspopup": "listbox",
         "aria-expanded": "false",
-        "aria-label": `You act as ${me.name}. Switch member`,
       },
+      said(),
       avatar(me.name),
-      el("span", { class: "acting-words" }, el("strong", null, me.name), chips(me.roles)),
+      el("span", { class: "acting-words", "aria-hidden": "true" }, el("strong", null, me.name), chips(me.roles)),
       el("span", { class: "switch", "aria-hidden": "true" }, "Switch"),
     );
     button.addEventListener("click", () => this.#openMembers(button));

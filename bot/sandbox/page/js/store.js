@@ -8,11 +8,13 @@
  * @typedef {import("./types.js").Member} Member
  * @typedef {import("./types.js").Exchange} Exchange
  * @typedef {{user: string, place: string, label: string, failed: string | null, message?: string, component?: string}} Pending
- * @typedef {"state" | "acting" | "place" | "messages" | "message" | "unread" | "requests" | "faults" | "link" | "pending"} Topic
+ * @typedef {"state" | "acting" | "place" | "messages" | "message" | "unread" | "requests" | "faults" | "link" | "pending" | "typing" | "chaos"} Topic
  */
 
 const REQUESTS_SHOWN = 50;
-const MESSAGES_KEPT = 300;
+const MESSAGES_KEPT = 2000;
+const TYPING_MS = 10_000;
+const CUTS_KEPT = 200;
 
 /** Ids grow with time and are longer than a double can hold. @param {string} a @param {string} b */
 export const byAge = (a, b) => a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
@@ -60,8 +62,16 @@ export class Store {
     this.pending = [];
     /** @type {Exchange[]} newest last */
     this.requests = [];
+    /** @type {number[]} when a request to Discord was cut off, in Unix seconds, oldest first */
+    this.cuts = [];
     /** @type {any[]} */
     this.faults = [];
+    /** @type {import("./types.js").Chaos | null} */
+    this.chaos = null;
+    /** @type {Set<string>} places that are known from their beginning */
+    this.whole = new Set();
+    /** @type {Map<string, {user: string, timer: ReturnType<typeof setTimeout>}>} place -> who types there */
+    this.typing = new Map();
     /** @type {Map<string, Set<(detail: any) => void>>} */
     this.listeners = new Map();
   }
@@ -74,6 +84,15 @@ export class Store {
   on(topic, listener) {
     const all = this.listeners.get(topic) ?? new Set();
     this.listeners.set(topic, all.add(listener));
+  }
+
+  /** Be told about a topic's next news only. @param {Topic} topic @param {(detail: any) => void} listener */
+  once(topic, listener) {
+    const heard = (/** @type {any} */ detail) => {
+      this.listeners.get(topic)?.delete(heard);
+      listener(detail);
+    };
+    this.on(topic, heard);
   }
 
   /** @param {Topic} topic @param {any} [detail] */
@@ -89,6 +108,12 @@ export class Store {
       this.acting = state.members[0].name;
     if (!this.place && state.channels.length)
       this.place = this.channelId(notes.read("place") ?? "") || state.channels[0].id;
+    this.tell("state");
+  }
+
+  /** A thread is there before its first message comes. @param {Channel} thread */
+  takeThread(thread) {
+    this.threads.set(thread.id, thread);
     this.tell("state");
   }
 
@@ -141,8 +166,11 @@ export class Store {
    * Replace what is known of one place by what the world says now.
    * @param {string} place
    * @param {Message[]} messages
+   * @param {boolean} [whole] whether these are all that there are
    */
-  takeRoom(place, messages) {
+  takeRoom(place, messages, whole = true) {
+    if (whole) this.whole.add(place);
+    else this.whole.delete(place);
     this.rooms.set(place, new Map(messages.map((one) => [one.id, one])));
     this.tell("messages", place);
     this.tell("unread");
@@ -160,6 +188,7 @@ export class Store {
     room.set(message.id, message);
     if (room.size > MESSAGES_KEPT) room.delete(room.keys().next().value);
     this.rooms.set(place, room);
+    if (fresh) this.#stopTyping(place);
     this.tell("message", { place, message, fresh });
     if (fresh) this.tell("unread");
     return fresh;
@@ -249,13 +278,35 @@ export class Store {
   /** @param {Exchange[]} exchanges */
   takeRequests(exchanges) {
     this.requests = [...this.requests, ...exchanges].slice(-REQUESTS_SHOWN);
+    const cut = exchanges.filter((one) => one.part === "discord" && one.status === 0).map((one) => one.at);
+    if (cut.length) this.cuts = [...this.cuts, ...cut].slice(-CUTS_KEPT);
     this.tell("requests");
   }
 
   /** @param {Exchange[]} exchanges */
   replaceRequests(exchanges) {
     this.requests = [];
+    this.cuts = [];
     this.takeRequests(exchanges);
+  }
+
+  /** @param {import("./types.js").Chaos} chaos */
+  takeChaos(chaos) {
+    this.chaos = chaos;
+    this.tell("chaos");
+  }
+
+  /** Somebody types in a place; it is forgotten when a message came or nothing came for a while. @param {string} place @param {string} user */
+  takeTyping(place, user) {
+    clearTimeout(this.typing.get(place)?.timer);
+    this.typing.set(place, { user, timer: setTimeout(() => this.#stopTyping(place), TYPING_MS) });
+    this.tell("typing");
+  }
+
+  /** @param {string} place */
+  #stopTyping(place) {
+    clearTimeout(this.typing.get(place)?.timer);
+    if (this.typing.delete(place)) this.tell("typing");
   }
 
   /** @param {any[]} faults */

@@ -27,7 +27,7 @@
  *
  * @typedef {object} State
  * @property {boolean} ready
- * @property {{id: string, name: string, roles?: {id: string, name: string, color?: number}[], bot?: {id: string, name: string}}} guild
+ * @property {{id: string, name: string, roles?: {id: string, name: string, color?: number}[], bot?: {id: string, name: string}, elsewhere?: string}} guild
  * @property {Channel[]} channels
  * @property {Member[]} members
  * @property {Channel[]} [threads]
@@ -70,6 +70,8 @@
  * @property {number} [max_length]
  * @property {number} [min_values]
  * @property {number} [max_values]
+ * @property {boolean} [default]
+ * @property {number[]} [channel_types]
  *
  * @typedef {object} Interaction
  * @property {string} id
@@ -90,5 +92,17 @@
  * @property {number} status
  * @property {number} ms
  * @property {string} caller
+ */
+/**
+ * @typedef {object} Chaos What the chaos switch does, and what it cost: counted by the world, not here.
+ * @property {boolean} on
+ * @property {number} left_s
+ * @property {string} last
+ * @property {number} killed
+ * @property {number} taken
+ * @property {number} lost
+ * @property {number} doubled
+ * @property {number} on_the_way
+ * @property {string[]} said
  */
 export {};

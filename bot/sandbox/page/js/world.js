@@ -3,6 +3,7 @@
  */
 
 import * as api from "./api.js";
+import { ChaosBox } from "./chaos.js";
 import { byId, el, fill, outerLink } from "./dom.js";
 import { RequestList } from "./requests.js";
 import { COMMITS } from "./samples.js";
@@ -58,6 +59,7 @@ export class World {
     this.store = store;
     this.node = byId("world");
     this.toggle = byId("toggle-world");
+    this.wasReady = false;
     this.parts = el("ul", { class: "parts" });
     this.faultRows = el("div", { class: "switches" });
     this.faultList = el("ul", { class: "fault-list" });
@@ -65,6 +67,9 @@ export class World {
     this.services = el("ul", { class: "services" });
     this.speeds = el("div", { class: "speeds", role: "radiogroup", "aria-label": "Speed of builds and rollouts" });
     const requests = new RequestList(store);
+    const chaos = new ChaosBox(store, (on, for_s) =>
+      attempt(async () => store.takeChaos(await api.lever("/chaos", on ? { on, for_s } : { on }))),
+    );
     const close = el(
       "button",
       {
@@ -90,9 +95,10 @@ export class World {
           this.#commits(),
         ),
         section("Make something fail", this.faultRows, this.faultList),
+        section("Chaos", chaos.node),
         section(
-          "Builds and rollouts",
-          el("p", { class: "world-text" }, "How much faster than real time they go."),
+          "Clock",
+          el("p", { class: "world-text" }, "How much faster than real time builds and rollouts go."),
           this.speeds,
         ),
         section("Requests", requests.node),
@@ -124,6 +130,15 @@ export class World {
     if (keep && !open) this.toggle.focus();
   }
 
+  /** Open the panel at one of its switches. @param {string} name */
+  point(name) {
+    this.show(true, false);
+    /** @type {HTMLElement | null} */
+    const found = this.node.querySelector(`[data-switch="${CSS.escape(name)}"]`);
+    found?.scrollIntoView({ block: "center" });
+    found?.focus({ preventScroll: true });
+  }
+
   #drawParts() {
     const { state, linked } = this.store;
     fill(this.services, ...(state.services ?? []).map(serviceRow));
@@ -141,7 +156,9 @@ export class World {
     );
     byId("world-dot").className = `dot ${!linked ? "down" : state.ready ? "up" : "wait"}`;
     const ready = byId("ready");
-    ready.textContent = !linked ? "World unreachable, trying again…" : state.ready ? "" : "The world is starting…";
+    this.wasReady ||= state.ready;
+    const waiting = this.wasReady ? "The bot is away…" : "The world is starting…";
+    ready.textContent = !linked ? "World unreachable, trying again…" : state.ready ? "" : waiting;
     ready.className = `ready ${!linked ? "down" : state.ready ? "" : "wait"}`;
   }
 
@@ -191,7 +208,7 @@ export class World {
     const had = this.speeds.contains(document.activeElement);
     fill(
       this.speeds,
-      ...SPEEDS.map((speed) => {
+      ...[...new Set([...SPEEDS, now])].sort((a, b) => a - b).map((speed) => {
         const input = el("input", { type: "radio", name: "speed", value: String(speed), checked: speed === now });
         input.addEventListener("change", () => attempt(() => api.lever("/clock", { speed })));
         return el("label", { class: "speed" }, input, el("span", null, `${speed}×`));
@@ -202,6 +219,9 @@ export class World {
 
   #drawFaults() {
     const { faults } = this.store;
+    const focus = this.faultRows.contains(document.activeElement)
+      ? /** @type {HTMLElement} */ (document.activeElement).dataset.switch
+      : undefined;
     fill(
       this.faultRows,
       ...FAULTS.map((one) =>
@@ -215,12 +235,16 @@ export class World {
       ...OUTCOMES.map((one) =>
         el(
           "button",
-          { class: "switch-row", type: "button", on: { click: () => this.#arm(one) } },
+          { class: "switch-row", type: "button", data: { switch: one.name }, on: { click: () => this.#arm(one) } },
           el("span", { class: "switch-words" }, el("span", null, one.name), el("small", null, one.text)),
           el("span", { class: "arm" }, "Arm"),
         ),
       ),
     );
+    if (focus)
+      /** @type {HTMLElement | null} */ (
+        this.faultRows.querySelector(`[data-switch="${CSS.escape(focus)}"]`)
+      )?.focus({ preventScroll: true });
     const known = (/** @type {any} */ fault) =>
       FAULTS.some((one) => one.body.part === fault.part && one.body.kind === fault.kind && (fault.match ?? "") === "");
     fill(this.faultList, ...faults.filter((one) => !known(one)).map((one) => this.#otherFault(one)));
@@ -230,7 +254,13 @@ export class World {
   #switch(wish, fault) {
     const node = el(
       "button",
-      { class: "switch-row", type: "button", role: "switch", "aria-checked": String(Boolean(fault)) },
+      {
+        class: "switch-row",
+        type: "button",
+        role: "switch",
+        "aria-checked": String(Boolean(fault)),
+        data: { switch: wish.name },
+      },
       el(
         "span",
         { class: "switch-words" },

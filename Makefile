@@ -1,18 +1,24 @@
 # The few commands of this repository. Each sets itself up: nothing has to be installed first but Python 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench crash-table mutants clean
+.PHONY: help demo smoke test lint bench crash-table mutants screenshots clean
 PYTHON ?=
 export PYTHON
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## start the sandbox and the bot, and print the page's address (QUARTERDECK_PORT=8700, RESET=1 begins anew)
-	@.ci/venv demo
+demo: ## start the sandbox and the bot, and print the page's address (QUARTERDECK_PORT=8700; RESET=1: begin anew; DISCORD=1: with your own Discord; REAL_WORKFLOWS=1: act runs the workflows; VALIDATE=1: compare every exchange)
+	@.ci/venv $(if $(filter 1,$(REAL_WORKFLOWS) $(VALIDATE)),dev,demo)
+	@$(if $(filter 1,$(VALIDATE)),.ci/foreign)
 	@exec .venv/bin/python -m bot demo
+
+smoke: ## beside make demo DISCORD=1: walk through what your own Discord shows, and write down what differs
+	@.ci/venv demo
+	@exec .venv/bin/python -m bot.sandbox.smoke $(ARGS)
 
 test: lint ## run every check and test, the core's with branch coverage; what is skipped is named (ARGS="-k deploy")
 	@tests/servers.sh
+	@.ci/foreign
 ifeq ($(strip $(ARGS)),)
 	@status=0; \
 	.venv/bin/python -m pytest tests/unit --cov --cov-report=term --cov-report=json:.cache/coverage.json || status=$$?; \
@@ -27,7 +33,7 @@ lint: ## check style, types, import contracts, house rules, Dockerfile, scripts 
 	@.ci/venv dev
 	@.ci/lint
 
-bench: ## measure the bot beside a bare discord.py bot, and the service beside Express on Node
+bench: ## measure the bot beside a bare discord.py bot, the service beside Express on Node, the sandbox at rest
 	@.ci/venv dev
 	@exec .venv/bin/python -m tests.bench $(ARGS)
 
@@ -38,6 +44,10 @@ crash-table: ## kill the bot at every instant, with each outage, and write what 
 mutants: ## change the core in every small way and count what no test notices (40 min; ARGS="bot.policy*")
 	@.ci/venv dev
 	@exec .ci/mutants $(ARGS)
+
+screenshots: ## make the README's pictures from the demo that runs at URL (http://127.0.0.1:8700), or from one of its own
+	@.ci/venv dev
+	@exec .venv/bin/python -m tests.page.screenshots $(URL)
 
 clean: ## remove everything that these commands made, the sandbox's world included
 	rm -rf .venv .cache .quarterdeck .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

@@ -81,6 +81,8 @@ class Front:
     failed: Callable[[discord.Interaction[Any], BaseException], Awaitable[None]]
     interacted: Callable[[discord.Interaction[Any]], Awaitable[None]]
     trace: aiohttp.TraceConfig
+    mark: str = ""
+    """A word that the presence begins with, where a profile asks for one."""
 
 
 def _listen(trace: aiohttp.TraceConfig, outside: Outside) -> None:
@@ -311,7 +313,7 @@ class QuarterdeckBot(commands.Bot):
         counts = {status: sum(o.status is status for o in going_on) for status in PRESENCE_WORDS}
         words = [f"{standing.name} DOWN" for standing in self._outside.down()]
         words += [f"{number} {PRESENCE_WORDS[status]}" for status, number in counts.items() if number]
-        return " · ".join(words) or "all quiet"
+        return " · ".join([self.front.mark] * bool(self.front.mark) + (words or ["all quiet"]))
 
     async def close(self) -> None:
         if self._presence is not None:

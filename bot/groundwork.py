@@ -119,7 +119,7 @@ def card_channels(settings: Settings) -> dict[str, int]:
 
 async def _open_store(settings: Settings, database: Database, redactor: Redactor, *, seeds: bool) -> Store:
     store = Store(database, channels=card_channels(settings), clean=redactor.clean)
-    if seeds and settings.profile == "sandbox" and settings.seed_file is not None:
+    if seeds and settings.profile != "live" and settings.seed_file is not None:
         loaded = await load_seed(store, settings.seed_file)
         if loaded:
             _log.info("loaded %d operations of history", loaded)

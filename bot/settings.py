@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -49,6 +50,9 @@ ENDPOINT_OVERRIDES = (
 """Variables that would silently send a real bot elsewhere: `run` refuses one that the file does not name."""
 
 SANDBOX_TOKEN_MARK = ".SANDBX."  # noqa: S105 - the mark by which a sandbox's token is known
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+TRIAL_MARK = "SANDBOX"
+"""What the trial profile writes on everything that it shows: real people see it, and nothing behind it is real."""
 
 
 class _Section(BaseModel):
@@ -172,7 +176,8 @@ class RetentionSettings(_Section):
 class Settings(_Section):
     """The whole tree."""
 
-    profile: Literal["live", "sandbox"] = "live"
+    profile: Literal["live", "sandbox", "trial"] = "live"
+    """`trial`: a real Discord, and everything else from a sandbox."""
     state_dir: Path
     cogs: tuple[Name, ...] = ("deploy", "status", "audit", "ops", "control", "about")
     link_hosts: tuple[str, ...] = ("github.com",)
@@ -233,6 +238,11 @@ class Settings(_Section):
     def policy_rows(self) -> tuple[PolicyRow, ...]:
         """The rows that apply: the file's own, or the seeded ones when it has none."""
         return tuple(row.row() for row in self.policy) or seeded_rows()
+
+    @property
+    def mark(self) -> str:
+        """The word that every card, answer and presence bears; empty where none is needed."""
+        return TRIAL_MARK if self.profile == "trial" else ""
 
     @property
     def database_file(self) -> Path:
@@ -318,17 +328,48 @@ def _first_fault(error: ValidationError) -> str:
 
 def _refuse_mixed_worlds(settings: Settings, environ: Mapping[str, str]) -> None:
     sandboxed = SANDBOX_TOKEN_MARK in settings.discord_token.get_secret_value()
-    if settings.profile == "live":
+    if settings.profile == "trial":
+        _refuse_half_a_trial(settings, environ, sandboxed=sandboxed)
+    elif settings.profile == "live":
         if sandboxed:
             raise Misconfigured("QUARTERDECK_DISCORD_TOKEN is a sandbox's token; a live bot needs the real one.")
         if settings.discord.api_url or settings.discord.gateway_url:
-            raise Misconfigured("discord.api_url and discord.gateway_url are only for the sandbox profile.")
-        for name in ENDPOINT_OVERRIDES:
-            if environ.get(name):
-                raise Misconfigured(
-                    f"{name} is set and would send the bot elsewhere; unset it, or name the endpoint in the file."
-                )
+            raise Misconfigured("discord.api_url and discord.gateway_url are only for a sandbox.")
+        _refuse_overrides(environ)
     elif not sandboxed:
         raise Misconfigured(
             "The sandbox profile takes only a sandbox's token; a real one must never meet a fake Discord."
         )
+
+
+def _refuse_half_a_trial(settings: Settings, environ: Mapping[str, str], *, sandboxed: bool) -> None:
+    """A trial: everything on this machine but Discord. A real token meets the real Discord, a sandbox's a sandbox's.
+
+    Raises:
+        Misconfigured: the one or the other is mixed up.
+    """
+    addresses = {
+        "github.api_url": str(settings.github.api_url),
+        "aws.endpoint_url": str(settings.aws.endpoint_url or ""),
+    }
+    if chat := bool(settings.discord.api_url or settings.discord.gateway_url):
+        addresses |= {
+            "discord.api_url": str(settings.discord.api_url or ""),
+            "discord.gateway_url": settings.discord.gateway_url,
+        }
+    for place, address in addresses.items():
+        if urlsplit(address).hostname not in LOOPBACK_HOSTS:
+            raise Misconfigured(f"{place} must be an address on this machine: a trial brings everything but Discord.")
+    if chat and not sandboxed:
+        raise Misconfigured("discord.api_url points to a sandbox; a real token must never meet a fake Discord.")
+    if sandboxed and not chat:
+        raise Misconfigured("QUARTERDECK_DISCORD_TOKEN is a sandbox's token; a trial needs the real one.")
+    _refuse_overrides(environ)
+
+
+def _refuse_overrides(environ: Mapping[str, str]) -> None:
+    for name in ENDPOINT_OVERRIDES:
+        if environ.get(name):
+            raise Misconfigured(
+                f"{name} is set and would send the bot elsewhere; unset it, or name the endpoint in the file."
+            )

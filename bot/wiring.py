@@ -146,6 +146,7 @@ def _open_bot(core: Core, buckets: Buckets, first_answers: FirstAnswers) -> Quar
         failed=answer,
         interacted=interacted,
         trace=trace,
+        mark=settings.mark,
     )
     sync_file = settings.state_dir / "commands.sha256"
     return QuarterdeckBot(

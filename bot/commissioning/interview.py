@@ -3,6 +3,7 @@
 import asyncio
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from bot.clients.aws_account import AwsAccount, Host
@@ -31,6 +32,17 @@ SERVICE, PATHS = "app", ("app", "Dockerfile", "locks/app.txt")
 UNAUTHORIZED = 401
 
 
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """The answers about Discord. `channels` and `roles` are ids by the names that the bot gives them."""
+
+    application: Application
+    guild: Guild
+    channels: Mapping[str, int]
+    roles: Mapping[str, int]
+    people: tuple[Person, ...]
+
+
 class Interview:
     """One round of questions; the options answer in advance what they name."""
 
@@ -47,12 +59,7 @@ class Interview:
             Misconfigured: an answer is missing or makes no sense.
             Unavailable: Discord cannot be asked.
         """
-        application = self._application()
-        guild, channels = self._guild(application)
-        chosen_channels = dict(self._channels(channels))
-        roles = dict(self._roles(guild))
-        people = tuple(self._people(guild, roles))
-        _refuse_unknown_duties(people, roles)
+        chat = self.chat()
         repository = self._options.repository or self._desk.line(
             "GitHub repository (OWNER/NAME)", option="--repository"
         )
@@ -60,11 +67,11 @@ class Interview:
         service = self._options.service or SERVICE
         return Draft(
             state_dir=str(self._options.state_dir or "/var/lib/quarterdeck"),
-            guild_id=guild.id,
-            application_id=application.id,
-            channels=chosen_channels,
-            roles=roles,
-            people=people,
+            guild_id=chat.guild.id,
+            application_id=chat.application.id,
+            channels=chat.channels,
+            roles=chat.roles,
+            people=chat.people,
             repository=repository,
             default_branch=self._options.branch or "main",
             region=region,
@@ -78,6 +85,19 @@ class Interview:
         )
 
     # ---- Discord ---------------------------------------------------------------------------------------------
+
+    def chat(self) -> Chat:
+        """The questions about Discord alone.
+
+        Raises:
+            Misconfigured, Unavailable: as for `draft`.
+        """
+        application = self._application()
+        guild, there = self._guild(application)
+        channels, roles = dict(self._channels(there)), dict(self._roles(guild))
+        people = tuple(self._people(guild, roles))
+        _refuse_unknown_duties(people, roles)
+        return Chat(application, guild, channels, roles, people)
 
     def _application(self) -> Application:
         try:

@@ -7,6 +7,7 @@ make no sense, 69 when the port or the home is in use or a part cannot be starte
 import argparse
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -19,13 +20,14 @@ from typing import NoReturn
 import aiohttp
 from aiohttp import web
 
-from bot.sandbox import cast
 from bot.sandbox.control import PREFIX, Control
 from bot.sandbox.home import Home, HomeInUse, NotAHome
+from bot.sandbox.own_discord import NOTE, TOKEN, NotAsked, OwnDiscord, Sandboxed, ask, kept_token
 from bot.sandbox.pagefiles import PageFiles
 from bot.sandbox.parts import PartFailed
+from bot.sandbox.validation.documents import DescriptionAbsent
 from bot.sandbox.wire import listen
-from bot.sandbox.world import Options, World
+from bot.sandbox.world import ENVIRONMENT_FILE, Options, World
 
 EXIT_USAGE = 64
 EXIT_UNAVAILABLE = 69
@@ -54,6 +56,10 @@ class Invocation:
     speed: float
     engine: str | None
     bot_module: str
+    real_workflows: bool
+    validate: bool
+    own_discord: bool
+    sandboxed: Sandboxed | None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,22 +76,50 @@ def invocation(arguments: Sequence[str], environ: dict[str, str]) -> Invocation:
     add("--reset", action="store_true", default=environ.get("RESET") == "1", help="begin anew")
     add("--no-bot", action="store_true", help="start everything but the bot")
     add("--bot-module", default="bot", metavar="NAME", help="what is run as the bot, by python -m; for tests")
+    validate = environ.get("VALIDATE") == "1"
+    add("--validate", action="store_true", default=validate, help="compare every exchange with others' descriptions")
     add("--speed", default="1", help="how many times faster than real time builds go, 0.1 to 1000")
+    real = environ.get("REAL_WORKFLOWS") == "1"
+    add("--real-workflows", action="store_true", default=real, help="execute workflow files with act")
+    own = environ.get("DISCORD") == "1"
+    add("--own-discord", action="store_true", default=own, help="use a Discord of your own; asks for bot and guild")
+    tests = parser.add_argument_group("for tests, with --own-discord: another sandbox in the place of the real Discord")
+    tests.add_argument("--discord-url", metavar="URL", help="its API, on this machine")
+    tests.add_argument("--gateway-url", metavar="URL", help="its gateway, on this machine")
     given = parser.parse_args(arguments)
     engine = environ.get("ENGINE") or None
     if not (given.port.isascii() and given.port.isdecimal() and int(given.port) < 65_536):
         parser.error(f"the port must be a number from 0 to 65535, not {given.port!r}")
     if engine is not None and engine not in ENGINES:
         parser.error(f"ENGINE must be one of {', '.join(ENGINES)}, not {engine!r}")
+    folder = f"{given.port}-own-discord" if given.own_discord else given.port
     return Invocation(
         port=int(given.port),
-        home=Path(given.home or f".quarterdeck/{given.port}").absolute(),
+        home=Path(given.home or f".quarterdeck/{folder}").absolute(),
         reset=given.reset,
         with_bot=not given.no_bot,
         speed=_speed(given.speed, parser),
         engine=engine,
         bot_module=given.bot_module,
+        real_workflows=given.real_workflows,
+        validate=given.validate,
+        own_discord=given.own_discord,
+        sandboxed=_sandboxed(given, parser),
     )
+
+
+def _sandboxed(given: argparse.Namespace, parser: argparse.ArgumentParser) -> Sandboxed | None:
+    """What stands for the real Discord in a test; whatever is not on this machine is nonsense."""
+    if given.discord_url is None and given.gateway_url is None:
+        return None
+    if not given.own_discord:
+        parser.error("--discord-url and --gateway-url go with --own-discord only")
+    if given.discord_url is None or given.gateway_url is None:
+        parser.error("--discord-url and --gateway-url go together")
+    found = Sandboxed(given.discord_url, given.gateway_url)
+    if foreign := found.foreign():
+        parser.error(f"{foreign!r} is not on this machine: these options are for tests, with another sandbox")
+    return found
 
 
 def _speed(text: str, parser: argparse.ArgumentParser) -> float:
@@ -112,6 +146,7 @@ async def run(asked: Invocation) -> None:
     """
     home = _take(asked.home)
     try:
+        own = await _own_discord(asked)
         options = Options(
             asked.home,
             SOURCE,
@@ -119,8 +154,11 @@ async def run(asked: Invocation) -> None:
             with_bot=asked.with_bot,
             engine=asked.engine,
             bot_module=asked.bot_module,
+            real_workflows=asked.real_workflows,
+            validate=asked.validate,
+            own_discord=own,
         )
-        world = World(options=options, announce=announce)
+        world = _compose(options)
         runner = await _serve(world, asked.port)
         try:
             if asked.reset:
@@ -135,6 +173,52 @@ async def run(asked: Invocation) -> None:
             await runner.cleanup()
     finally:
         home.release()
+
+
+async def _own_discord(asked: Invocation) -> OwnDiscord | None:
+    """The answers about a person's own Discord, if the world is to use it; a home keeps to the Discord that it knows.
+
+    Raises:
+        CannotRun: the questions were not answered, or the home belongs to a world with another Discord.
+    """
+    note, token = asked.home / NOTE, os.environ.pop(TOKEN, "")
+    if not asked.own_discord:
+        if note.exists() and not asked.reset:
+            raise _other_discord(asked.home, "a Discord of your own: start it with DISCORD=1, or choose another home")
+        return None
+    if (asked.home / "discord").exists() and not asked.reset:
+        raise _other_discord(asked.home, "the sandbox's Discord: start it without DISCORD=1, or choose another home")
+    if asked.reset:
+        note.unlink(missing_ok=True)
+    before = _guild_in(note)
+    token = token or kept_token(note, asked.home / ENVIRONMENT_FILE)
+    try:
+        own = await ask(asked.home, os.environ, token=token, sandboxed=asked.sandboxed)
+    except NotAsked as error:
+        raise CannotRun(str(error), code=error.code) from None
+    if before not in (0, own.guild_id):
+        raise _other_discord(asked.home, f"the guild {before}, not {own.guild_id}: name that one")
+    return own
+
+
+def _other_discord(home: Path, what: str) -> CannotRun:
+    """What the bot remembers speaks of messages and channels of one Discord; in another they do not exist."""
+    return CannotRun(f"The world in {home} was made with {what}; RESET=1 begins anew.", code=EXIT_USAGE)
+
+
+def _guild_in(note: Path) -> int:
+    """The guild that the home remembers; 0: none yet."""
+    try:
+        return int(json.loads(note.read_text(encoding="utf-8"))["guild_id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def _compose(options: Options) -> World:
+    try:
+        return World(options=options, announce=announce)
+    except DescriptionAbsent as error:
+        raise CannotRun(f"The exchanges cannot be validated: {error}.") from None
 
 
 async def _live(world: World) -> None:
@@ -152,7 +236,7 @@ async def _live(world: World) -> None:
         if opening.done():
             await opening
             announce(f"ready: {world.page_url}")
-            announce(f"on the host, as {cast.ON_CALL}: {world.command_line('status')}")
+            announce(f"on the host, as {world.on_call}: {world.command_line('status')}")
             await stopping
         announce("closing")
     finally:
@@ -197,15 +281,24 @@ async def _holder(port: int) -> str:
         return " by another program"
 
 
+def _unintended(record: logging.LogRecord) -> bool:
+    """A connection that a fault cut on purpose is no error of the server."""
+    return not (record.exc_info and record.exc_info[0] is ConnectionResetError)
+
+
 def main() -> None:
     """Run, and end with the exit code that says why."""
     logging.basicConfig(level=logging.WARNING, format="world: %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aiohttp.server").addFilter(_unintended)
     asked = invocation(sys.argv[1:], dict(os.environ))
     try:
         asyncio.run(run(asked))
     except CannotRun as error:
-        print(f"world: {error}", file=sys.stderr)
+        if str(error):
+            print(f"world: {error}", file=sys.stderr)
         raise SystemExit(error.code) from None
+    except KeyboardInterrupt:  # before the world has its own handlers: while the questions were asked
+        raise SystemExit(0) from None
 
 
 if __name__ == "__main__":

@@ -73,6 +73,14 @@ class BotBody(_Body):
     keep: bool = True
 
 
+class ChaosBody(_Body):
+    """`POST /chaos`: on for so many seconds, or off. `seed` makes the blows come in the same order."""
+
+    on: bool
+    for_s: float = Field(default=600.0, gt=0, le=3600)
+    seed: int | None = None
+
+
 class ClockBody(_Body):
     """`POST /clock`: how many times faster than real time builds and rollouts go."""
 

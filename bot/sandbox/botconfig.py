@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.sandbox import cast
 from bot.sandbox.host.machine_files import write_private
+from bot.sandbox.own_discord import OwnDiscord
 from bot.sandbox.wire import Rejected
 
 Document = dict[str, Any]
@@ -35,6 +36,7 @@ class Endpoints:
     """Where the parts of this world answer, and what they called the things that the bot must name."""
 
     discord_api: str
+    """Of the Discord part, as the gateway is; both empty for a person's own Discord."""
     discord_gateway: str
     github_api: str
     aws: str
@@ -51,23 +53,15 @@ class Secrets:
     aws_key: tuple[str, str]
 
 
-def compose(endpoints: Endpoints, *, home: Path) -> Document:
-    """The whole configuration of the bot in this world."""
+def compose(endpoints: Endpoints, *, home: Path, own: OwnDiscord | None = None, health_port: int = 0) -> Document:
+    """The whole configuration of the bot in this world; with an own Discord its guild, and its people."""
     return {
-        "profile": "sandbox",
+        "profile": "trial" if own else "sandbox",
         "state_dir": str(home / "state"),
         "seed_file": str(home / "seed.jsonl"),
-        "health_port": 0,
+        "health_port": health_port,
         "link_hosts": ["github.com", "127.0.0.1"],
-        "discord": {
-            "guild_id": cast.GUILD_ID,
-            "application_id": cast.APPLICATION_ID,
-            "api_url": endpoints.discord_api,
-            "gateway_url": endpoints.discord_gateway,
-            "guild_ready_timeout_s": 0.05,
-            "channels": dict(cast.CHANNELS),
-            "roles": dict(cast.ROLES),
-        },
+        "discord": _own_guild(own) if own else _guild(endpoints),
         "github": {
             "repository": cast.GITHUB_REPOSITORY,
             "api_url": endpoints.github_api,
@@ -85,12 +79,52 @@ def compose(endpoints: Endpoints, *, home: Path) -> Document:
         },
         "environments": _environments(endpoints.instances),
         "services": _services(endpoints.service_urls),
-        "people": [
-            {"name": person.name, "discord_id": person.id, "github": person.github, "duties": list(person.roles)}
-            | ({"os_user": user_of_the_host()} if person.name == cast.ON_CALL else {})
-            for person in cast.PEOPLE
-        ],
+        "people": _own_people(own) if own else _people(),
     }
+
+
+def _guild(endpoints: Endpoints) -> Document:
+    return {
+        "guild_id": cast.GUILD_ID,
+        "application_id": cast.APPLICATION_ID,
+        "api_url": endpoints.discord_api,
+        "gateway_url": endpoints.discord_gateway,
+        "guild_ready_timeout_s": 0.05,
+        "channels": dict(cast.CHANNELS),
+        "roles": dict(cast.ROLES),
+    }
+
+
+def _own_guild(own: OwnDiscord) -> Document:
+    """The person's guild; addresses only where another sandbox stands for Discord."""
+    addresses = {}
+    if own.sandboxed is not None:
+        addresses = {"api_url": own.sandboxed.api_url, "gateway_url": own.sandboxed.gateway_url}
+    return {
+        "guild_id": own.guild_id,
+        "application_id": own.application_id,
+        "channels": dict(own.channels),
+        "roles": dict(own.roles),
+        **addresses,
+    }
+
+
+def _people() -> list[Document]:
+    return [
+        {"name": person.name, "discord_id": person.id, "github": person.github, "duties": list(person.roles)}
+        | ({"os_user": user_of_the_host()} if person.name == cast.ON_CALL else {})
+        for person in cast.PEOPLE
+    ]
+
+
+def _own_people(own: OwnDiscord) -> list[Document]:
+    """The people whom the person named; whoever of them has no other user sits at this machine, the first one."""
+    taken = user_of_the_host() in (one["os_user"] for one in own.people)
+    return [
+        {"name": one["name"], "discord_id": one["discord_id"], "duties": list(one["duties"])}
+        | {"os_user": one["os_user"] or ("" if number or taken else user_of_the_host())}
+        for number, one in enumerate(own.people)
+    ]
 
 
 def _environments(instances: Mapping[str, str]) -> Document:

@@ -15,11 +15,28 @@ with SIGKILL at a request: `when` is `before` (nothing was done yet) or `after` 
 tells by `carried_out` what a part really did, whatever the caller was told. `POST /bot` takes `keep`: with false a bot
 that dies stays dead.
 
+`POST /chaos` `{on, for_s, seed}` has the bot killed and wires cut at random for so many seconds (600), or ends that;
+it ends by itself when nobody has read the events for a minute. `GET /chaos` tells what was done and, counted from the
+world since its start, how often the bot was `killed`, how many requests were `taken`, `lost` and `doubled`, and how
+many are `on_the_way` to their card; `said` names each fault in a sentence.
+
+`GET /validation` tells, in a world started with `--validate` (`VALIDATE=1`), how many exchanges were compared with the
+descriptions of others, at which median cost, and every mismatch: operation, direction, JSON pointer and message.
+
 `PUT /discord/guild` changes the server's rules: `{roles: {name: {permissions, mentionable}}, channels: {name:
 {overwrites: {role or member: {allow, deny}}, missing}}, application: {flags, public}, mfa_level, invited,
-left: [member]}`, permissions by Discord's names; `reset` begins with the first rules. `PUT /github/token` gives the
-bot's token other rights (`{permissions}` or classic `{scopes}`; an empty body the first ones). `POST /host/agent`
-`{environment, online, version}` makes a host's SSM agent silent or another version.
+left: [member]}`, permissions by Discord's names; `reset` begins with the first rules. `PUT /discord/limits` sets the
+pace (`{posts: {requests, per_s}, answer_s: seconds, ..., reset}`) and gives all of it. `POST /reactions` `{user,
+message, emoji, remove?}` is a member's reaction. `PUT /github/token` gives the
+bot's token other rights (`{permissions}` or classic `{scopes}`; an empty body the first ones). `PUT /github/webhook`
+`{url, secret, events}` sets up a webhook to a receiver on this machine (no events: all), `PUT /github/deliveries` has
+deliveries lost, doubled and shuffled (`{lose, double}` as shares, `{shuffle}` as a number of deliveries, `{seed}`), and
+`PUT /github/limits` changes the secondary rate limits (`{at_once, points_a_minute, writes_a_minute, writes_an_hour}`).
+`POST /host/agent` `{environment, online, version}` makes a host's SSM agent silent or another version.
+
+A world in front of a person's own Discord (`--own-discord`) has no Discord to show or to work: `GET /state` gives its
+guild's name and, as `elsewhere`, the sentence with which all that needs it (members' acts and views, faults of the part
+`discord`, chaos) is refused with 409.
 """
 
 import asyncio
@@ -30,7 +47,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.bodies import BotBody, ClockBody, ConfigBody, FaultBody, RolesBody, json_body, number, query
+from bot.sandbox.bodies import BotBody, ChaosBody, ClockBody, ConfigBody, FaultBody, RolesBody, json_body, number, query
 from bot.sandbox.faults import Fault
 from bot.sandbox.pagefiles import PageFiles, security_headers
 from bot.sandbox.wire import Handler, Missing, Rejected, guard_middleware
@@ -73,6 +90,7 @@ class Control:
             ("POST", "/autocomplete", self._act(lambda body: self._world.discord.autocomplete(body))),
             ("POST", "/components", self._act(lambda body: self._world.discord.component(body))),
             ("POST", "/modals", self._act(lambda body: self._world.discord.modal(body))),
+            ("POST", "/reactions", self._act(lambda body: self._world.discord.react(body))),
             ("GET", "/interactions/{id}", self._interaction),
             ("GET", "/messages", self._messages),
             ("GET", "/requests", self._requests),
@@ -87,14 +105,21 @@ class Control:
             ("PUT", "/github/token", self._act(lambda body: self._world.github.token(body))),
             ("POST", "/github/checks", self._act(lambda body: self._world.github.checks(body))),
             ("POST", "/github/outcome", self._act(lambda body: self._world.github.outcome(body))),
+            ("PUT", "/github/webhook", self._act(lambda body: self._world.github.webhook(body))),
+            ("PUT", "/github/deliveries", self._act(lambda body: self._world.github.deliveries(body))),
+            ("PUT", "/github/limits", self._act(lambda body: self._world.github.secondary(body))),
             ("POST", "/host/outcome", self._act(lambda body: self._world.aws.outcome(body))),
             ("POST", "/host/agent", self._act(lambda body: self._world.aws.agent(body))),
             ("POST", "/members/{name}/roles", self._roles),
             ("PUT", "/discord/guild", self._act(self._guild)),
+            ("PUT", "/discord/limits", self._act(self._limits)),
             ("GET", "/config", self._config),
             ("PUT", "/config", self._act(self._put_config)),
             ("POST", "/bot", self._act(self._bot)),
             ("POST", "/clock", self._act(self._clock)),
+            ("GET", "/chaos", self._chaos),
+            ("GET", "/validation", self._validation),
+            ("POST", "/chaos", self._act(lambda body: self._world.chaos.switch(ChaosBody.read(body)))),
             ("POST", "/alerts", self._act(self._alerts)),
             ("GET", "/events", self._events),
         ]
@@ -129,11 +154,13 @@ class Control:
         return web.json_response(found)
 
     async def _requests(self, request: web.Request) -> web.StreamResponse:
-        asked = query(request, "part", "after")
+        asked = query(request, "part", "after", "limit")
         part = asked.get("part")
         if part is not None and part not in self._world.WIRED:
             raise Rejected(f"part must be one of {', '.join(self._world.WIRED)}.")
-        return web.json_response({"requests": self._world.ledger.requests(part, number(asked, "after"))})
+        found = self._world.ledger.requests(part, number(asked, "after"))
+        newest = found[-number(asked, "limit", least=1) :] if "limit" in asked else found
+        return web.json_response({"requests": newest})
 
     async def _faults(self, request: web.Request) -> web.StreamResponse:
         query(request)
@@ -177,6 +204,9 @@ class Control:
     async def _guild(self, body: Answer) -> Answer:
         return self._world.discord.change_guild(body)
 
+    async def _limits(self, body: Answer) -> Answer:
+        return self._world.discord.change_limits(body)
+
     async def _config(self, request: web.Request) -> web.StreamResponse:
         query(request)
         return web.json_response({"toml": self._world.config.text()})
@@ -205,20 +235,34 @@ class Control:
         self._world.ledger.publish("clock", {"speed": speed})
         return {"speed": speed, "now": self._world.clock.utcnow().isoformat()}
 
+    async def _chaos(self, request: web.Request) -> web.StreamResponse:
+        query(request)
+        return web.json_response(await self._world.chaos.describe())
+
+    async def _validation(self, request: web.Request) -> web.StreamResponse:
+        query(request)
+        return web.json_response(self._world.validation())
+
     async def _alerts(self, body: Answer) -> Answer:
         raise Rejected("This world has no alerts part yet, so there is nobody to send a fixture to.")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         asked = query(request, "after")
         last = request.headers.get("Last-Event-ID") or asked.get("after")
-        after = self._world.ledger.last_event if last is None else number({"Last-Event-ID": last}, "Last-Event-ID")
+        newest = self._world.ledger.last_event
+        # A greater id is from an earlier life of the world: its reader has to load everything anyway.
+        after = newest if last is None else min(newest, number({"Last-Event-ID": last}, "Last-Event-ID"))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         stream = asyncio.create_task(self._stream(response, after))
         self._streams.add(stream)
+        self._world.watchers += 1
         stream.add_done_callback(self._streams.discard)
-        with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-            await stream
+        try:
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await stream
+        finally:
+            self._world.watchers -= 1
         return response
 
     async def _stream(self, response: web.StreamResponse, after: int) -> None:

@@ -5,6 +5,7 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 REQUESTS_KEPT = 20_000
@@ -78,7 +79,9 @@ class Ledger:
         """Every event with a greater id, then each new one as it comes."""
         while True:
             changed = self._changed
-            for event in [e for e in self._events if e.id > after]:
+            # Ids have no gaps, so what is new stands at the end.
+            fresh = min(len(self._events), self._last_event - after)
+            for event in list(islice(reversed(self._events), max(0, fresh)))[::-1]:
                 after = event.id
                 yield event
             await changed.wait()

@@ -102,6 +102,8 @@ class Supervisor:
         self._reloaded_at = -RELOAD_S
         self._order = asyncio.Lock()
         self._kept = True
+        self.killed = 0
+        """How often it was ended by SIGKILL while it ran, by whomever."""
         self.state = State.STOPPED
         self.detail = ""
 
@@ -234,6 +236,7 @@ class Supervisor:
         began.set()
         await self._pump(process)
         code = await process.wait()
+        self.killed += code == -signal.SIGKILL
         self._process = None
         self._ledger.publish("bot", {"event": "exited", "pid": process.pid, "code": code})
         return code

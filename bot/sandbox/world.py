@@ -31,6 +31,7 @@ from bot.sandbox.botconfig import (
     environment,
     write_environment_file,
 )
+from bot.sandbox.chaos import Chaos
 from bot.sandbox.clock import Clock
 from bot.sandbox.discord.part import DiscordPart
 from bot.sandbox.faults import Fault, Faults
@@ -38,8 +39,12 @@ from bot.sandbox.github.part import GithubPart
 from bot.sandbox.host.part import HostPart
 from bot.sandbox.images import BuildFailed, BuildOrder, ImageStore
 from bot.sandbox.ledger import Ledger
+from bot.sandbox.own_discord import Elsewhere, OwnDiscord, Readiness, forget_token, free_port
 from bot.sandbox.parts import ABSENT, Kind, NotUp, Part, bordered, together
 from bot.sandbox.supervisor import State, Supervisor
+from bot.sandbox.toll import Sources, Toll
+from bot.sandbox.validation.findings import Findings
+from bot.sandbox.validation.inspector import Inspector
 from bot.sandbox.wire import Guard, Rejected
 
 T = TypeVar("T")
@@ -61,6 +66,12 @@ class Options:
     with_bot: bool = True
     engine: str | None = None
     bot_module: str = "bot"
+    validate: bool = False
+    """Whether every exchange is compared with the descriptions of others."""
+    real_workflows: bool = False
+    """Whether GitHub's part executes workflow files with act."""
+    own_discord: OwnDiscord | None = None
+    """A person's own Discord, in the place of the sandbox's."""
 
 
 class World:
@@ -77,6 +88,9 @@ class World:
         self.guard = Guard()
         self.config = ConfigFile(options.home / "quarterdeck.toml")
         self.port = 0
+        self.inspector = Inspector() if options.validate else None
+        self.watchers = 0
+        """How many read the world's events at present."""
         self._announce = announce
         self._stack = AsyncExitStack()
         self._parts: dict[str, Part] = {}
@@ -86,7 +100,12 @@ class World:
         self._host: HostPart | None = None
         self._images: ImageStore | None = None
         self._bot: Supervisor | None = None
-        self._secrets = Secrets(cast.new_discord_token(), f"ghs_{token_urlsafe(27)}", ("", ""))
+        self._chaos: Chaos | None = None
+        self._own = options.own_discord
+        self._readiness: Readiness | None = None
+        self._health_port = 0
+        token = self._own.token if self._own else cast.new_discord_token()
+        self._secrets = Secrets(token, f"ghs_{token_urlsafe(27)}", ("", ""))
         self._dropping: set[asyncio.Task[None]] = set()
         self._prepared = False
 
@@ -94,6 +113,8 @@ class World:
 
     @property
     def discord(self) -> DiscordPart:
+        if self._own is not None:
+            raise Elsewhere
         return _up(self._discord, "Discord")
 
     @property
@@ -111,6 +132,10 @@ class World:
     @property
     def bot(self) -> Supervisor:
         return _up(self._bot, "bot")
+
+    @property
+    def chaos(self) -> Chaos:
+        return _up(self._chaos, "chaos")
 
     # -- opening and closing ------------------------------------------------------------------------------------------
 
@@ -134,6 +159,10 @@ class World:
             self._tell(Part(name, "absent", detail=detail))
         for name in ("discord", "github", "host", "aws"):
             self._tell(Part(name, "fake"))
+        if self._own is not None:
+            self._own.remember(self.options.home)
+            self._tell(Part("discord", "real", self._own.url, self._own.describe()))
+            self._announce(f"discord is {self._own.describe()}")
         await together(self._open_discord(), self._open_github(), self._open_machines())
         baseline = self._open_baseline()
         await bordered("baseline", baseline.prepare())
@@ -159,7 +188,11 @@ class World:
         await self._stack.aclose()
 
     async def _open_discord(self) -> None:
-        part = DiscordPart(**self._shared(), home=self._folder("discord"), token=self._secrets.discord_token)
+        if self._own is not None:
+            return
+        part = DiscordPart(
+            **self._shared(), home=self._folder("discord"), token=self._secrets.discord_token, inspector=self.inspector
+        )
         await self._start("discord", part)
         self._discord = part
         self._tell(Part("discord", "fake", part.api_url, f"gateway {part.gateway_url}"))
@@ -170,11 +203,14 @@ class World:
             home=self._folder("github"),
             token=self._secrets.github_token,
             source=self.options.source,
+            inspector=self.inspector,
             build=self._build,
+            real_workflows=self.options.real_workflows,
         )
         await self._start("github", part)
         self._github = part
-        self._tell(Part("github", "fake", part.api_url, f"{cast.GITHUB_REPOSITORY}, a real git repository"))
+        runner = "; workflows are executed by act" if self.options.real_workflows else ""
+        self._tell(Part("github", "fake", part.api_url, f"{cast.GITHUB_REPOSITORY}, a real git repository{runner}"))
 
     async def _open_machines(self) -> None:
         """The host first: the AWS part runs its commands there."""
@@ -209,10 +245,15 @@ class World:
     async def _open_bot(self) -> None:
         """Write what the bot is started with, and start it unless the world was asked not to."""
         self._folder("state")
-        self.config.write(compose(self._endpoints(), home=self.options.home))
+        self._open_readiness()
+        self.config.write(
+            compose(self._endpoints(), home=self.options.home, own=self._own, health_port=self._health_port)
+        )
         secrets = replace(self._secrets, aws_key=self.aws.bot_key)
         environ = environment(secrets, page_url=self.page_url)
         write_environment_file(self.options.home / ENVIRONMENT_FILE, environ)
+        if self._own is not None and not self._own.keep_token:
+            self._stack.callback(forget_token, self.options.home / ENVIRONMENT_FILE)
         self._bot = Supervisor(
             arguments=(sys.executable, "-m", self.options.bot_module, "run", "--config", str(self.config.path)),
             environ=environ,
@@ -222,18 +263,54 @@ class World:
         )
         self.faults.executioner = self._bot.slay
         self._stack.push_async_callback(self._bot.close)
+        self._open_chaos(self._bot)
         if self.options.with_bot:
             await self._bot.start()
 
+    def _open_readiness(self) -> None:
+        """Nobody but the bot can tell whether it is connected to a person's own Discord: it is asked."""
+        if self._own is None:
+            return
+        self._health_port = free_port()
+        self._readiness = Readiness(
+            self._health_port, changed=lambda connected: self.ledger.publish("ready", {"ready": self.ready})
+        )
+        self._stack.push_async_callback(self._readiness.close)
+        self._readiness.start()
+
+    def _open_chaos(self, bot: Supervisor) -> None:
+        """It closes before the bot does: what it strikes must still be there."""
+        sources = Sources(
+            killed=lambda: bot.killed,
+            connected=self.connected,
+            runs=lambda: list(self.github.runs.values()),
+            orders=lambda: self.aws.orders(),
+        )
+        toll = Toll(ledger=self.ledger, sources=sources)
+        self._chaos = Chaos(victim=lambda: self._victim(bot), wires=self, ledger=self.ledger, toll=toll)
+        self._stack.push_async_callback(self._chaos.close)
+        self._chaos.start()
+
+    def _victim(self, bot: Supervisor) -> Supervisor:
+        """Whom chaos may strike: nobody in front of real people."""
+        if self._own is not None:
+            raise Elsewhere
+        return bot
+
     def _endpoints(self) -> Endpoints:
         return Endpoints(
-            discord_api=self.discord.api_url,
-            discord_gateway=self.discord.gateway_url,
+            discord_api=self._discord.api_url if self._discord else "",
+            discord_gateway=self._discord.gateway_url if self._discord else "",
             github_api=self.github.api_url,
             aws=self.aws.endpoint_url,
             instances={name: self.host.instance_id(name) for name in ENVIRONMENTS},
             service_urls={name: self.host.url(name, DEPLOYED) for name in ENVIRONMENTS},
         )
+
+    @property
+    def on_call(self) -> str:
+        """Whom the bot takes the user of this machine for."""
+        return str(self._own.people[0]["name"]) if self._own and self._own.people else cast.ON_CALL
 
     def command_line(self, command: str) -> str:
         """How the same is done on the host's command line, with this world's configuration and secrets."""
@@ -283,25 +360,32 @@ class World:
         """Everything is up, both environments run their versions, and the bot is connected with its commands."""
         if not self._prepared:
             return False
-        return not self.options.with_bot or (
-            self.discord.bot_connected() and bool(self.discord.guild_state()["commands"])
-        )
+        if not self.options.with_bot:
+            return True
+        return self.connected() and (self._discord is None or bool(self._discord.guild_state()["commands"]))
 
     def state(self) -> Document:
         """`GET /state`; the guild is empty while Discord's part starts."""
-        guild = (
-            self._discord.guild_state()
-            if self._discord
-            else {"guild": {}, "channels": [], "members": [], "commands": []}
-        )
+        nothing = {"guild": self._own_guild(), "channels": [], "members": [], "commands": []}
         return {
             "ready": self.ready,
-            **guild,
+            **(self._discord.guild_state() if self._discord else nothing),
             "parts": [asdict(part) for part in (self._bot_part(), *self._parts.values())],
             "services": self._services(),
             "world": {"home": str(self.options.home), "port": self.port, "pid": os.getpid(), "speed": self.clock.speed},
             "event": self.ledger.last_event,
         }
+
+    def _own_guild(self) -> Document:
+        """The guild of a person's own Discord, with the sentence that says where to look; empty without one."""
+        if self._own is None:
+            return {}
+        return {"id": str(self._own.guild_id), "name": self._own.guild_name, "elsewhere": str(Elsewhere())}
+
+    def validation(self) -> Document:
+        """`GET /validation`: what was compared with the descriptions of others, and what did not fit."""
+        findings = self.inspector.findings if self.inspector else Findings()
+        return {"on": self.inspector is not None, **findings.describe()}
 
     def attachments_origin(self) -> str:
         """Where Discord's part serves attachments from; empty while it starts."""
@@ -315,8 +399,10 @@ class World:
 
         Raises:
             ValueError: `match` is no regular expression.
-            Rejected: only Discord has a gateway.
+            Rejected: only Discord has a gateway, and a person's own Discord has no faults to switch on.
         """
+        if wanted.part == "discord" and self._own is not None:
+            raise Elsewhere
         once = wanted.kind in ("drop_gateway", "kill") and wanted.times is None and wanted.for_s is None
         if wanted.kind == "drop_gateway" and wanted.part != "discord":
             raise Rejected("drop_gateway is a fault of the part discord only.")
@@ -327,6 +413,21 @@ class World:
         self._dropping.add(dropping)
         dropping.add_done_callback(self._dropping.discard)
         return fault
+
+    def remove_fault(self, fault: Fault) -> None:
+        """Switch a fault off; one that has ended is left alone."""
+        if self.faults.remove(fault.id):
+            self.ledger.publish("fault", {"event": "removed", "fault": fault.id})
+
+    def connected(self) -> bool:
+        """Whether the bot is in the gateway."""
+        if self._readiness is not None:
+            return self._readiness.connected
+        return self._discord is not None and self._discord.bot_connected()
+
+    def watched(self) -> bool:
+        """Whether anybody reads the world's events."""
+        return self.watchers > 0
 
     async def _keep_dropping(self, fault: Fault) -> None:
         while fault in self.faults.active():

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import discord
 
-from bot.ui.card import Sheet, notice, redacted
+from bot.ui.card import Sheet, marked, notice, redacted
 from bot.ui.house import house_of
 
 _log = logging.getLogger(__name__)
@@ -21,7 +21,8 @@ async def send(
     interaction: discord.Interaction[Any], sheet: Sheet, *, private: bool = True, file: discord.File | None = None
 ) -> None:
     """Answer, whether or not the interaction was deferred. What Discord does not take is logged and lost."""
-    redacted(sheet, house_of(interaction).redactor.clean)
+    house = house_of(interaction)
+    marked(redacted(sheet, house.redactor.clean), house.settings.mark)
     files = [file] if file is not None else []
     try:
         if interaction.response.is_done():

@@ -16,7 +16,7 @@ from discord.ui import ActionRow, Button, Container, LayoutView, Select, Separat
 
 from bot.ops.model import Operation, Status, Vote
 from bot.ui.card_lines import WAYS, body, face_of, footer, heading, replaced, short, subject, title
-from bot.ui.text import DISPLAY_LIMIT, cut, escape, joined, label
+from bot.ui.text import DISPLAY_LIMIT, cut, escape, joined, label, marked_text
 
 PRESS_PREFIX = "qd:"
 MENU_PREFIX = "qm:"
@@ -72,6 +72,17 @@ def redacted(sheet: Sheet, clean: Callable[[str], str]) -> Sheet:
     for item in sheet.walk_children():
         if isinstance(item, TextDisplay):
             item.content = clean(item.content)
+    return sheet
+
+
+def marked(sheet: Sheet, mark: str) -> Sheet:
+    """The same sheet with the mark at the end of its first line, where a profile asks for one."""
+    first = next((item for item in sheet.walk_children() if isinstance(item, TextDisplay)), None)
+    if first is not None:
+        room = DISPLAY_LIMIT - sum(
+            len(item.content) for item in sheet.walk_children() if isinstance(item, TextDisplay) and item is not first
+        )
+        first.content = cut(marked_text(first.content, mark), room)
     return sheet
 
 

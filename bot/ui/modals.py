@@ -13,7 +13,8 @@ from typing import Any
 import discord
 from discord.ui import Label, Modal, TextInput
 
-from bot.ui.text import label
+from bot.ui.house import house_of
+from bot.ui.text import label, marked_text
 
 REASON_ID = "reason"
 REASON_LIMIT = 500
@@ -30,6 +31,7 @@ class Submission:
 
 async def ask_reason(interaction: discord.Interaction[Any], handle: str, *, title: str, question: str) -> None:
     """Open a modal with one required line. It must be the first response to the interaction."""
+    title = marked_text(title, house_of(interaction).settings.mark)
     modal = Modal(title=label(title, 45), timeout=None, custom_id=f"qx:{handle}:{interaction.id}")
     field: TextInput[Any] = TextInput(
         custom_id=REASON_ID, style=discord.TextStyle.short, required=True, max_length=REASON_LIMIT

@@ -24,10 +24,22 @@ from bot.services.outside import Outside
 from bot.settings import Settings
 from bot.ui.board_store import BoardStore, CardRow, Mint, utc_now
 from bot.ui.bulletins import Tallies, announcement_marker, announcement_text, tally_marker, tally_text
-from bot.ui.card import CardSight, Press, Sheet, card, drawn_as, fingerprint, headline, offers, outcome_line, redacted
+from bot.ui.card import (
+    CardSight,
+    Press,
+    Sheet,
+    card,
+    drawn_as,
+    fingerprint,
+    headline,
+    marked,
+    offers,
+    outcome_line,
+    redacted,
+)
 from bot.ui.pinned import LEAST_PAUSE, MARKER, PinnedBoard
 from bot.ui.standings import concerning
-from bot.ui.text import CONTENT_LIMIT, cut, escape, moment, stamp
+from bot.ui.text import CONTENT_LIMIT, cut, escape, marked_text, moment, stamp
 
 LONG_RUN = timedelta(minutes=2)
 """Success is pinged only when the requester has probably looked away."""
@@ -97,10 +109,10 @@ class Renderings:
         rendering = await self._drawn(row)
         if rendering is None:
             return None
-        clean = self._redactor.clean
+        clean, mark = self._redactor.clean, self._settings.mark
         if rendering.sheet is not None:
-            redacted(rendering.sheet, clean)
-        return replace(rendering, content=clean(rendering.content))
+            marked(redacted(rendering.sheet, clean), mark)
+        return replace(rendering, content=cut(marked_text(clean(rendering.content), mark), CONTENT_LIMIT))
 
     async def open_cards(self) -> list[str]:
         """The keys of the cards of operations that are not over."""

@@ -123,3 +123,14 @@ def fitted(lines: Iterable[str], limit: int, *, more: str = "and {} more") -> st
             return "\n".join([*shown, more.format(len(every) - number)])
         shown.append(line)
     return "\n".join(shown)
+
+
+def marked_text(text: str, mark: str) -> str:
+    """The text with the mark at the end of its first line: what finds a message again looks at the line's beginning.
+
+    Marked once is marked; without a mark, and of nothing, it stays as it is.
+    """
+    first, newline, rest = text.partition("\n")
+    if not (mark and text) or first.endswith(f" · {mark}"):
+        return text
+    return f"{first} · {mark}{newline}{rest}"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from tests.bench import bot, engine, report, service
+from tests.bench import bot, engine, idle, report, service
 from tests.bench.processes import ROOT
 from tests.bench.report import Section, Skipped
 
@@ -15,11 +15,12 @@ KEPT = ROOT / ".cache" / "bench.md"
 
 def parser() -> argparse.ArgumentParser:
     asked = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure and print Markdown tables.")
-    asked.add_argument("parts", nargs="*", metavar="PART", help="service, engine, bot (default: all)")
+    asked.add_argument("parts", nargs="*", metavar="PART", help="service, engine, bot, idle (default: all)")
     asked.add_argument("--rounds", type=int, default=5, help="runs of each contender, in turn (default 5)")
     asked.add_argument("--seconds", type=float, default=4.0, help="length of one run of HTTP load (default 4)")
     asked.add_argument("--connections", type=int, default=32, help="keep-alive connections of the load (default 32)")
     asked.add_argument("--operations", type=int, default=500, help="operations in one run of the engine (default 500)")
+    asked.add_argument("--rest", type=float, default=60.0, help="seconds of looking at an idle sandbox (default 60)")
     return asked
 
 
@@ -32,6 +33,7 @@ def main() -> int:
         ),
         "engine": (engine.TITLE, lambda: engine.measure(rounds=asked.rounds, count=asked.operations)),
         "bot": (bot.TITLE, lambda: bot.measure(rounds=asked.rounds)),
+        "idle": (idle.TITLE, lambda: idle.measure(seconds=asked.rest)),
     }
     unknown = set(asked.parts) - set(parts)
     if unknown:

@@ -48,7 +48,7 @@ class World:
         with tempfile.TemporaryDirectory(prefix="quarterdeck-bench-") as home:
             arguments = [sys.executable, "-m", "bot.sandbox", "--port", "0", "--home", home]
             with started(arguments, environ=plain_environment()) as process:
-                page = await asyncio.to_thread(_page, process)
+                page = await asyncio.to_thread(page_of, process)
                 async with aiohttp.ClientSession(base_url=page) as session:
                     world = cls(session, Path(home))
                     await world._take_over()
@@ -109,7 +109,7 @@ class World:
                 await asyncio.sleep(0.1)
 
 
-def _page(process: subprocess.Popen[bytes]) -> str:
+def page_of(process: subprocess.Popen[bytes]) -> str:
     """The page's address, from the few lines that the sandbox prints."""
     assert process.stdout is not None
     for line in process.stdout:

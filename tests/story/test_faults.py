@@ -13,8 +13,13 @@ def dispatches(requests: list[dict]) -> list[dict]:
 async def test_discord_away_in_the_middle_leaves_one_card_and_it_is_right(world: World):
     sha = await green(world, await new_commit(world))
     await world.host_outcome(document="quarterdeck-deploy", exit_code=0, seconds=6, times=1)
+    start = await mark(world, "aws")
     operation = await asked(world, "dev", "dev")
-    await card_of(world, operation, "running")
+
+    async def sent() -> bool:
+        return any(r["caller"] == "bot" for r in await world.requests("aws", action="ssm:SendCommand", after=start))
+
+    await world.until("the command to the host", sent, timeout_s=60)
     await world.fault("discord", "refuse", match="/api/")
 
     async def live() -> bool:

@@ -196,11 +196,17 @@ class Answer:
     typed: str
 
 
-async def at_a_terminal(words: tuple[str, ...], answers: list[Answer], environ: dict[str, str]) -> tuple[int, str]:
+async def at_a_terminal(
+    words: tuple[str, ...],
+    answers: list[Answer],
+    environ: dict[str, str],
+    *,
+    program: tuple[str, ...] = ("bot", "init"),
+) -> tuple[int, str]:
     """The command on a terminal of its own, and everything that stood there at the end."""
     master, slave = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", "init", *words),
+        *(sys.executable, "-m", *program, *words),
         cwd=ROOT, env=environ, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
     )  # fmt: skip
     os.close(slave)

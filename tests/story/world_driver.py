@@ -10,17 +10,26 @@ import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import aiohttp
 
+from bot.sandbox.validation.documents import SPECS, missing, specs_folder
+from tests.inspection import totals
+
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "/control/v1"
 PAUSE_S = 0.1
 START_S = 90.0
 STOP_S = 30.0
+UNHURRIED: dict[str, Any] = {
+    "webhook_channel": {"requests": 1000, "per_s": 1.0},
+    "identify_pace": {"requests": 1000, "per_s": 1.0},
+}
+"""Limits of Discord that stories meet only because much happens in a minute: private answers, and starts of the bot."""
 SETTLED = ("answered", "modal", "choices", "timeout")
 SHORT_ID = re.compile(r"#(\d+)\b")
 T = TypeVar("T")
@@ -103,6 +112,8 @@ class World:
         with_bot: bool = True,
         environ: Mapping[str, str] | None = None,
         start_s: float = START_S,
+        validate: bool = True,
+        unhurried: bool = True,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="quarterdeck-") if home is None else None
         self.home = home or Path(self._folder.name if self._folder else ".") / "home"
@@ -110,6 +121,8 @@ class World:
         self._with_bot = with_bot
         self._environ = dict(environ or {})
         self._start_s = start_s
+        self._validate = validate and not missing()
+        self._unhurried = unhurried
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self.url = ""
@@ -137,9 +150,12 @@ class World:
         arguments = ["--port", "0", "--home", str(self.home), "--speed", str(self.speed), *options]
         if not self._with_bot:
             arguments.append("--no-bot")
+        if self._validate:
+            arguments.append("--validate")
         environ = {k: v for k, v in os.environ.items() if not k.startswith(("QUARTERDECK_", "AWS_", "GITHUB_"))}
         for name in ("RESET", "ENGINE"):
             environ.pop(name, None)
+        environ[SPECS] = str(specs_folder())
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -155,9 +171,12 @@ class World:
         port = await self.until("the world's port", self._port, timeout_s=START_S)
         self.url = f"http://127.0.0.1:{port}"
         await self.wait_ready(timeout_s=self._start_s)
+        if self._unhurried:
+            await self.send("PUT", "/discord/limits", UNHURRIED)
 
     async def stop(self) -> int | None:
         """SIGTERM, and wait for the end; what does not end is killed with its whole session. Returns the exit code."""
+        await self._take_findings()
         process, self._process = self._process, None
         if self._session is not None:
             await self._session.close()
@@ -179,9 +198,17 @@ class World:
     async def kill(self) -> None:
         """SIGKILL to the world itself, as if the machine had taken it."""
         assert self._process is not None
+        await self._take_findings()
         self._process.kill()
         await self._process.wait()
         await self.stop()
+
+    async def _take_findings(self) -> None:
+        """What the world's exchanges were beside the descriptions of others goes into the totals of the run."""
+        running = self._process is not None and self._process.returncode is None
+        if self._validate and running and self._session is not None and self.url:
+            with suppress(aiohttp.ClientError, TimeoutError, Refusal):
+                totals().take(await self.get("/validation"))
 
     @property
     def pid(self) -> int:

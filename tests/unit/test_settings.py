@@ -99,6 +99,53 @@ def test_a_real_token_never_meets_the_sandbox(tmp_path):
         load(write(tmp_path, 'profile = "sandbox"\n' + GOOD), SECRETS)
 
 
+REAL, FAKE = SECRETS["QUARTERDECK_DISCORD_TOKEN"], f"a{SANDBOX_TOKEN_MARK}c"
+ON_THIS_MACHINE = GOOD.replace("[aws]", '[aws]\nendpoint_url = "http://127.0.0.1:2"').replace(
+    "[github]", '[github]\napi_url = "http://127.0.0.1:1"'
+)
+FAKE_CHAT = '[discord]\napi_url = "http://127.0.0.1:3/api/v10"\ngateway_url = "ws://127.0.0.1:3/gateway"'
+
+
+def trial(tmp_path, text, token, **environ):
+    return load(write(tmp_path, 'profile = "trial"\n' + text), SECRETS | {"QUARTERDECK_DISCORD_TOKEN": token} | environ)
+
+
+def test_a_trial_takes_a_real_token_and_marks_what_it_shows(tmp_path):
+    assert trial(tmp_path, ON_THIS_MACHINE, REAL).mark == "SANDBOX"
+    assert load(write(tmp_path, GOOD), SECRETS).mark == ""
+
+
+def test_a_trial_takes_a_sandboxs_token_to_a_sandbox_on_this_machine(tmp_path):
+    text = ON_THIS_MACHINE.replace("[discord]", FAKE_CHAT)
+    assert trial(tmp_path, text, FAKE).mark == "SANDBOX"
+
+
+@pytest.mark.parametrize(
+    ("text", "token", "sentence"),
+    [
+        (ON_THIS_MACHINE.replace("[discord]", FAKE_CHAT), REAL, "a real token must never meet a fake Discord"),
+        (ON_THIS_MACHINE, FAKE, "is a sandbox's token"),
+        (GOOD, REAL, "github.api_url must be an address on this machine"),
+        (ON_THIS_MACHINE.replace('endpoint_url = "http://127.0.0.1:2"', ""), REAL, "aws.endpoint_url must be"),
+        (ON_THIS_MACHINE.replace("127.0.0.1:1", "127.0.0.1.example.org"), REAL, "github.api_url must be"),
+        (
+            ON_THIS_MACHINE.replace("[discord]", FAKE_CHAT.replace("http://127.0.0.1", "https://discord.example")),
+            FAKE,
+            "discord.api_url must be",
+        ),
+        (ON_THIS_MACHINE.replace("[discord]", FAKE_CHAT.partition("gateway")[0]), FAKE, "discord.gateway_url must be"),
+    ],
+)
+def test_a_trial_brings_everything_but_discord_from_this_machine(tmp_path, text, token, sentence):
+    with pytest.raises(Misconfigured, match=sentence):
+        trial(tmp_path, text, token)
+
+
+def test_a_trial_is_not_sent_elsewhere_by_the_environment(tmp_path):
+    with pytest.raises(Misconfigured, match="AWS_ENDPOINT_URL"):
+        trial(tmp_path, ON_THIS_MACHINE, REAL, AWS_ENDPOINT_URL="http://elsewhere")
+
+
 def test_an_endpoint_override_in_the_environment_is_refused(tmp_path):
     with pytest.raises(Misconfigured, match="AWS_ENDPOINT_URL"):
         load(write(tmp_path, GOOD), SECRETS | {"AWS_ENDPOINT_URL": "http://elsewhere"})

@@ -144,7 +144,8 @@ class FrontRoom:
         assert source is not None
         raw = _component(source.payload, handle)
         if not handle:
-            raw = {"component_type": 3 if custom_id.startswith("qm:") else 2, "id": 1, "custom_id": custom_id}
+            kind = {"component_type": 3, "values": []} if custom_id.startswith("qm:") else {"component_type": 2}
+            raw = {**kind, "id": 1, "custom_id": custom_id}
         person = self.part._server.person(user)
         assert person is not None
         act = Act(Type.COMPONENT, person, source.channel, raw, name=raw["custom_id"], source=source)

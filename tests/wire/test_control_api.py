@@ -22,6 +22,9 @@ BODIES: list[tuple[str, str, Json]] = [
     ),
     ("POST", "/components", {"user": "dev", "message": "1", "label": "Approve", "custom_id": "x", "values": ["a"]}),
     ("POST", "/modals", {"user": "dev", "interaction": "1", "fields": {"reason": "x"}}),
+    ("POST", "/reactions", {"user": "dev", "message": "1", "emoji": "✅", "remove": False}),
+    ("PUT", "/discord/guild", {"mfa_level": 1, "invited": True, "roles": {}, "channels": {}, "left": []}),
+    ("PUT", "/discord/limits", {"posts": {"requests": 5, "per_s": 5.0}, "answer_s": 3.0, "reset": False}),
     (
         "POST",
         "/faults",
@@ -47,6 +50,7 @@ BODIES: list[tuple[str, str, Json]] = [
     ("POST", "/bot", {"action": "stop"}),
     ("POST", "/clock", {"speed": 8}),
     ("POST", "/alerts", {"fixture": "x"}),
+    ("POST", "/chaos", {"on": False, "for_s": 1.0, "seed": 1}),
 ]
 """One request of each kind, with every key that it knows."""
 ODD: list[object] = [
@@ -365,3 +369,11 @@ async def test_a_stream_without_a_beginning_tells_what_happens_from_now_on(world
         (event,) = await read_events(answer, 1)
     await world.clear_faults()
     assert (event["event"], json.loads(event["data"])["fault"]) == ("fault", number)
+
+
+async def test_chaos_is_refused_where_there_is_no_bot_to_be_killed(world: World) -> None:
+    with pytest.raises(Refusal) as refused:
+        await world.post("/chaos", {"on": True})
+    assert refused.value.status == 400
+    told = await world.get("/chaos")
+    assert (told["on"], told["killed"], told["lost"], told["doubled"]) == (False, 0, 0, 0)

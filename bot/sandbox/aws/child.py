@@ -17,7 +17,7 @@ import bot
 
 START_S, END_S = 60.0, 15.0
 SECRET_HEADER, CALLER_HEADER = "X-Quarterdeck-Door", "X-Quarterdeck-Caller"
-OUTCOME_PATH, AGENT_PATH = "/quarterdeck/outcome", "/quarterdeck/agent"
+OUTCOME_PATH, AGENT_PATH, ORDERS_PATH = "/quarterdeck/outcome", "/quarterdeck/agent", "/quarterdeck/orders"
 
 
 class MotoChild:
@@ -83,6 +83,15 @@ class MotoChild:
     async def set_agent(self, agent: Mapping[str, Any]) -> None:
         """Hand on how a host's agent is: `instance_id`, `online`, `version`."""
         await self._tell(AGENT_PATH, agent)
+
+    async def orders(self) -> list[str]:
+        """The comment of every command that Run Command has taken, in no order."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.url}{ORDERS_PATH}", headers=dict([self.secret_header])) as answer,
+        ):
+            answer.raise_for_status()
+            return [str(comment) for comment in await answer.json()]
 
     async def _tell(self, path: str, body: Mapping[str, Any]) -> None:
         async with (

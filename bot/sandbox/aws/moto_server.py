@@ -24,7 +24,7 @@ import moto.ec2.models.instances as ec2_instances
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from bot.sandbox.aws.child import AGENT_PATH, CALLER_HEADER, OUTCOME_PATH
+from bot.sandbox.aws.child import AGENT_PATH, CALLER_HEADER, ORDERS_PATH, OUTCOME_PATH
 from bot.sandbox.aws.run_command import Agent, Machine, Outcome, RunCommand
 from bot.sandbox.aws.ssm_calls import SsmCalls
 
@@ -65,6 +65,9 @@ class Door:
                 self._commands.set_agent(body.pop("instance_id"), Agent(**body))
             start_response("204 No Content", [])
             return []
+        if path == ORDERS_PATH:
+            start_response("200 OK", [("Content-Type", "application/json")])
+            return [json.dumps([command.order.comment for command in self._commands.all()]).encode()]
         if str(environ.get("PATH_INFO", "")).startswith("/moto-api"):
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"There is no such page.\n"]

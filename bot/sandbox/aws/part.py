@@ -214,6 +214,10 @@ class AwsPart:
         await self._child.set_agent({"instance_id": instance_id, "online": online, "version": version})
         return {"environment": environment, "online": online, "version": version}
 
+    async def orders(self) -> list[str]:
+        """The comment of every command that Run Command has taken, whatever its sender was told."""
+        return await self._child.orders()
+
     async def roll_out(
         self, *, environment: str, service: str, digest: str, commit: str, operation: str = "seed"
     ) -> str:

@@ -26,7 +26,7 @@ BROAD_SCOPES = frozenset({"admin:org", "admin:repo_hook", "admin:enterprise", "d
 FEW_REQUESTS_LEFT = 500
 UNAUTHORIZED, FORBIDDEN, MISSING, UNPROCESSABLE = 401, 403, 404, 422
 TOKEN_ADVICE = (
-    "Use a fine-grained token for this repository alone: Actions and Deployments read and write; Contents, Checks, "  # noqa: S105
+    "Use a fine-grained token for this repository alone: Actions and Deployments read and write; Contents, Checks, "  # noqa: S105 - advice about a token
     "Commit statuses and Metadata read."
 )
 

@@ -31,7 +31,6 @@ class Execution:
         self._changed = changed
         self._cancel_requested = asyncio.Event()
         self.began_at: datetime = store.now()
-        self.given_up = False
         if operation.cancel_requested_at is not None:
             self._cancel_requested.set()
 

@@ -170,7 +170,6 @@ class InProcessExecutor:
         confirm_s = self._limits.cancel_confirm_s
         if now < max(asked_at, execution.began_at) + timedelta(seconds=confirm_s):
             return
-        execution.given_up = True
         seen = execution.operation.waiting_for or "The outside has not confirmed that."
         why = f"It was asked to stop at {moment(asked_at)}, and {confirm_s} s later is not known to be over. {seen}"
         task = self._tasks.get(execution.operation.id)

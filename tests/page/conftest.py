@@ -23,7 +23,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 DESKTOP, PHONE = (1280, 800), (390, 844)
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 60_000
 
 
 def chromium_path() -> Path | None:

@@ -5,7 +5,7 @@ import re
 from playwright.async_api import Locator, Page, expect
 
 SHORT_ID = re.compile(r"#(\d+)\b")
-RUN_MS = 90_000
+RUN_MS = 240_000
 """So long a deploy may take in the browser tests."""
 
 

@@ -44,6 +44,7 @@ def line_of(text: str, start: str) -> str:
 async def test_github_away_is_said_with_its_age_on_the_card_in_the_status_and_on_the_board(world: World):
     await green(world, await new_commit(world))
     pid = (await world.part("bot"))["pid"]
+    await status(world, " main", "AWS live", without="main: *unknown*")
     start = await mark(world, "github")
     await world.github("outcome", workflow="build-image.yml", conclusion="success", seconds=60, times=1)
     operation = await asked(world, "dev", "dev")

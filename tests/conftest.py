@@ -48,15 +48,23 @@ def pytest_runtest_teardown() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """An exchange that is not as others describe it fails the run, whatever the tests say."""
+    """An exchange that is not as others describe it fails the run, whatever the tests say; so do too few of them."""
     inspection.collect()
-    if inspection.totals().mismatches and session.exitstatus == pytest.ExitCode.OK:
+    faults = bool(inspection.totals().mismatches) or (_is_whole(session.config) and bool(inspection.shortfall()))
+    if faults and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether all of the tests run, and none may be absent, in which the sandbox is talked to."""
+    chosen = config.option.keyword or config.option.markexpr
+    return os.environ.get(STRICT) == "1" and not chosen and {"tests/wire", "tests/story"} <= set(config.args)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say at the end what was compared, and what was not run and why, grouped by reason."""
-    if compared := inspection.lines():
+    compared = inspection.lines() + (inspection.shortfall() if _is_whole(config) else [])
+    if compared:
         terminalreporter.section("the sandbox beside the descriptions of others")
         for line in compared:
             terminalreporter.write_line(line)

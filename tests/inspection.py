@@ -14,6 +14,10 @@ from bot.sandbox.validation.inspector import Inspector
 Json = dict[str, Any]
 
 
+FLOORS = {"discord": 1000, "gateway": 1000, "github": 1000, "webhooks": 50}
+"""So many exchanges a whole run compares at the least: fewer, and somewhere nobody looked."""
+
+
 class Totals:
     """What was compared in the whole run, and each mismatch with the test in which it was first seen."""
 
@@ -22,6 +26,8 @@ class Totals:
         self.mismatches: dict[str, str] = {}
         self.costs: list[tuple[float, int]] = []
         """Of each process the median of what a comparison cost, in milliseconds, and how many it made."""
+        self.unread: list[str] = []
+        """Tests at whose end a world could not be asked for its findings."""
 
     def take(self, described: Json) -> None:
         """Add what a world found, in the form of `GET /validation`."""
@@ -31,7 +37,15 @@ class Totals:
             self.note(Mismatch(**{name: value for name, value in raw.items() if name != "times"}))
 
     def note(self, mismatch: Mismatch) -> None:
-        self.mismatches.setdefault(str(mismatch), os.environ.get("PYTEST_CURRENT_TEST", "").split(" (")[0])
+        self.mismatches.setdefault(str(mismatch), _test())
+
+    def miss(self) -> None:
+        """A world did not tell what it found."""
+        self.unread.append(_test())
+
+
+def _test() -> str:
+    return os.environ.get("PYTEST_CURRENT_TEST", "").split(" (")[0]
 
 
 @cache
@@ -53,8 +67,8 @@ def collect() -> None:
         totals().note(mismatch)
 
 
-def lines() -> list[str]:
-    """The end of the run: how much was compared, at what cost, and what did not fit."""
+def _compared() -> tuple[Counter[str], list[tuple[float, int]]]:
+    """Exchanges of each kind, and what comparing them cost in each process."""
     run = totals()
     exchanges, costs = Counter(run.exchanges), list(run.costs)
     ours = inspector() if inspector.cache_info().currsize else None
@@ -62,12 +76,28 @@ def lines() -> list[str]:
         described = ours.findings.describe()
         exchanges.update(described["exchanges"])
         costs.append((described["median_ms"], sum(described["exchanges"].values())))
+    return exchanges, costs
+
+
+def shortfall() -> list[str]:
+    """The kinds of which a whole run has compared too few exchanges."""
+    exchanges, _ = _compared()
+    return [
+        f"only {exchanges[kind]} of {kind}, not {least}" for kind, least in FLOORS.items() if exchanges[kind] < least
+    ]
+
+
+def lines() -> list[str]:
+    """The end of the run: how much was compared, at what cost, and what did not fit."""
+    run = totals()
+    exchanges, costs = _compared()
     if not sum(exchanges.values()):
         return []
     counted = ", ".join(f"{count} {kind}" for kind, count in exchanges.items())
     return [
         f"compared with the descriptions of others: {counted}; {_middle(costs):.3f} ms each at the median",
         *(f"MISMATCH {text}\n    first seen in {test or 'a world'}" for text, test in run.mismatches.items()),
+        *(f"not asked for its findings: the world of {test}" for test in run.unread),
         f"{len(run.mismatches)} unexplained mismatches",
     ]
 

@@ -27,6 +27,8 @@ BUCKET = web.RequestKey("bucket", str)
 """Set by a handler to name the rate-limit bucket that counted the request."""
 CARRIED_OUT = web.RequestKey("carried_out", int)
 """Set where a fault hides the part's own answer: its status. What a fault kept from the part has none."""
+FAULT = web.RequestKey("fault", str)
+"""Set where a fault met the request: its kind."""
 
 
 class Guard:
@@ -80,7 +82,7 @@ def fault_middleware(part: str, faults: Faults, answer: Callable[[Fault], web.St
         fault = faults.hit(part, name, f"{request.method} {request.path_qs}", kinds=WIRE_FAULTS)
         if fault is None:
             return await handler(request)
-        request[CARRIED_OUT] = 0
+        request[CARRIED_OUT], request[FAULT] = 0, fault.kind
         if fault.kind == "refuse":
             cut(request)
             raise ConnectionResetError
@@ -121,6 +123,11 @@ def ledger_middleware(part: str, ledger: Ledger, caller: Callable[[web.Request],
         except web.HTTPException as error:
             status = error.status
             raise
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:  # the part's own breakdown: its server answers it with a 500
+            status = 500
+            raise
         finally:
             ledger.record(
                 Exchange(
@@ -134,6 +141,7 @@ def ledger_middleware(part: str, ledger: Ledger, caller: Callable[[web.Request],
                     ms=round((time.perf_counter() - started) * 1000, 2),
                     bucket=request.get(BUCKET, ""),
                     carried_out=request.get(CARRIED_OUT, status),
+                    fault=request.get(FAULT, ""),
                     caller=caller(request),
                 )
             )

@@ -10,7 +10,6 @@ import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -209,8 +208,10 @@ class World:
         """What the world's exchanges were beside the descriptions of others goes into the totals of the run."""
         running = self._process is not None and self._process.returncode is None
         if self._validate and running and self._session is not None and self.url:
-            with suppress(aiohttp.ClientError, TimeoutError, Refusal):
+            try:
                 totals().take(await self.get("/validation"))
+            except (aiohttp.ClientError, TimeoutError, Refusal):
+                totals().miss()
 
     @property
     def pid(self) -> int:

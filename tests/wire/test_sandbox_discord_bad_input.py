@@ -4,6 +4,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import aiohttp
@@ -68,6 +69,7 @@ TABLE: list[tuple[str, str, str, Any, int, int, str]] = [
     ("nothing", "POST", MESSAGES, {}, 400, 50006, "Cannot send an empty message"),
     ("only unknown keys", "POST", MESSAGES, {"contents": "x"}, 400, 50006, "Cannot send an empty message"),
     ("blanks", "POST", MESSAGES, {"content": "  \n "}, 400, 50006, "Cannot send an empty message"),
+    ("an embed of nothing", "POST", MESSAGES, {"embeds": [{}]}, 400, 50006, "Cannot send an empty message"),
     ("a text as flags", "POST", MESSAGES, {"content": "x", "flags": "64"}, 400, 50035, "Invalid Form Body"),
     ("a huge number", "POST", MESSAGES, {"content": "x", "flags": 10**40}, 400, 50035, "Invalid Form Body"),
     ("nested nonsense", "POST", MESSAGES, {"embeds": [[{}]], "components": [None, 7]}, 400, 50035, "Invalid Form Body"),
@@ -257,7 +259,9 @@ async def test_a_modal_cannot_answer_a_modal_nor_a_member_send_one_that_was_not_
             await part.modal(body | wrong)
     sent, answer = address(part, (await part.modal(body))["interaction"])
     shown = await refused(http, answer, {"type": 9, "data": MODAL}, 400, 50035)
-    assert shown["errors"]["type"]["_errors"][0]["code"] == "BASE_TYPE_CHOICES"
+    (fault,) = shown["errors"]["type"]["_errors"]
+    assert fault["code"] == "BASE_TYPE_CHOICES"
+    assert re.fullmatch(r"Value must be one of \{\d+(, \d+)*\}\.", fault["message"])
     assert (await http.post(answer, json={"type": 4, "data": {"content": "taken"}})).status == 204
     with pytest.raises(Rejected, match="sent already"):
         await part.modal(body)

@@ -171,6 +171,7 @@ async def test_a_zstd_stream_can_be_read_by_a_zstd_client(part, wires):
         ({"token": "Bot wrong"}, 4004),
         ({"token": None}, 4004),
         ({"intents": 1 << 40}, 4013),
+        ({"intents": 1 << 17}, 4013),
         ({"intents": "1"}, 4013),
         ({"intents": 1 << 1}, 4014),
         ({"shard": [3, 2]}, 4010),

@@ -14,6 +14,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import requests
 import schemathesis
 from aiohttp import web
@@ -123,6 +124,58 @@ async def fuzzed(make: Callable[[], Fuzz]) -> Fuzz:
 def wrong_answers(inspector: Inspector) -> list[str]:
     """What was answered other than described. Requests are wrong on purpose here, and both services overlook a lot."""
     return [str(mismatch) for mismatch in inspector.findings.mismatches if mismatch.direction == "response"]
+
+
+MALFORMED: tuple[tuple[str, bytes], ...] = (
+    ("application/json", b"\xaf"),
+    ("application/json", b'{"content": '),
+    ("application/json", b'{"content": NaN}'),
+    ("application/json", b"[" * 100_000),
+    ("application/json", b"null"),
+    ("application/json", b'"text"'),
+    ("application/json; charset=nonsense", b'{"content": "x"}'),
+    ("application/x-www-form-urlencoded", b"%ff=%00"),
+    ("multipart/form-data", b"no boundary"),
+)
+
+
+async def malformed(app: web.Application, *, url: str, headers: Mapping[str, str], known: Mapping[str, str]) -> int:
+    """Send each malformed body to every route that takes one; how many were sent."""
+    routes = {
+        (route.method, route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource is not None and route.method in ("POST", "PUT", "PATCH")
+    }
+    broken: list[str] = []
+    async with aiohttp.ClientSession(headers=headers) as http:
+        for method, path in sorted(routes):
+            where = NAME.sub(lambda found: known.get(found.group()[1:-1].split(":")[0], "1"), path)
+            for media, body in MALFORMED:
+                async with http.request(method, url + where, data=body, headers={"Content-Type": media}) as answer:
+                    if answer.status >= 500:
+                        broken.append(f"{method} {where}, {media}: {body[:40]!r}: {answer.status}")
+    assert broken == []
+    return len(routes) * len(MALFORMED)
+
+
+async def test_no_malformed_body_breaks_a_route_of_discords(tmp_path: Path, own_inspector: Inspector) -> None:
+    async with discord_part(tmp_path) as part:
+        assert part._runner is not None
+        known = {"channel": str(cast.CHANNELS["general"]), "guild": str(cast.GUILD_ID), "app": str(cast.APPLICATION_ID)}
+        origin = part.api_url.removesuffix("/api/v10")
+        headers = {"Authorization": f"Bot {part.token}"}
+        assert await malformed(part._runner.app, url=origin, headers=headers, known=known) > 100
+    assert wrong_answers(own_inspector) == []
+
+
+async def test_no_malformed_body_breaks_a_route_of_githubs(tmp_path: Path, own_inspector: Inspector) -> None:
+    async with opened(tmp_path / "github", make_source(tmp_path / "source")) as world:
+        assert world.part._runner is not None
+        owner, repo = cast.GITHUB_REPOSITORY.split("/")
+        known = {"owner": owner, "repo": repo, "workflow": "build-image.yml"}
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert await malformed(world.part._runner.app, url=world.part.api_url, headers=headers, known=known) > 50
+    assert wrong_answers(own_inspector) == []
 
 
 async def test_no_request_that_discords_description_can_make_breaks_the_sandbox(

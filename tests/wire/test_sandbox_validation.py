@@ -2,6 +2,7 @@
 alone, and that the list of the descriptions' own faults holds nothing that is none.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,6 +62,33 @@ async def test_a_message_whose_id_is_a_number_is_found(
         answer = await http.post(part.api_url + CHANNEL + "/messages", json={"content": "x"})
         assert answer.status == 200
     assert found(own_inspector) == {'create_message response /id: (an id) is not of type "string"'}
+
+
+async def test_a_sandbox_that_breaks_over_a_request_is_found_and_written_down_as_a_500(
+    tmp_path: Path, own_inspector: Inspector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(channel: Json) -> Json:
+        raise ValueError("a fault of the sandbox's own")
+
+    async with discord_part(tmp_path) as part, bare_http(part) as http:
+        broken(monkeypatch, Guild, "channel", breaks)
+        assert (await http.get(part.api_url + CHANNEL)).status == 500
+        assert [one["status"] for one in part.ledger.requests("discord", 0)] == [500]
+    (only,) = found(own_inspector)
+    assert only.startswith("get_channel response : the sandbox broke: ValueError(")
+
+
+async def test_a_deferred_answer_with_a_message_that_is_none_is_found(own_inspector: Inspector) -> None:
+    for message, faults in ((None, 0), ({"id": 7, "nonsense": True}, 1)):
+        resource: Json = {"type": 5} | ({"message": message} if message else {})
+        interaction = {"id": "1", "type": 2, "response_message_ephemeral": True, "response_message_loading": True}
+        answer = json.dumps({"interaction": interaction, "resource": resource}).encode()
+        seen = replace(
+            SEEN, method="POST", path="/interactions/1/token/callback", query={"with_response": "true"},
+            has_body=True, body={"type": 5}, media="application/json", answer=answer,
+        )  # fmt: skip
+        own_inspector.discord.check(seen)
+        assert len({m.pointer for m in own_inspector.findings.mismatches if "resource" in m.pointer}) == faults
 
 
 async def test_a_channel_without_its_type_is_found(

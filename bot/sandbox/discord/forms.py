@@ -84,7 +84,7 @@ class Form:
         if value is None:
             self.missing(at)
         elif isinstance(value, bool) or value not in among:
-            self.fail(at, "BASE_TYPE_CHOICES", f"Value must be one of {set(among)}.")
+            self.fail(at, "BASE_TYPE_CHOICES", f"Value must be one of {_listed(among)}.")
         else:
             return int(value)
         return among[0]
@@ -134,7 +134,7 @@ class Form:
         found = self.items(body, key, path, most=len(among))
         for number, one in enumerate(found):
             if isinstance(one, bool) or one not in among:
-                self.fail(f"{_at(path, key)}.{number}", "BASE_TYPE_CHOICES", f"Value must be one of {set(among)}.")
+                self.fail(f"{_at(path, key)}.{number}", "BASE_TYPE_CHOICES", f"Value must be one of {_listed(among)}.")
         return found
 
     def snowflakes(self, body: Json, key: str, path: str = "", *, most: int = 100) -> list[int]:
@@ -157,6 +157,10 @@ def _innermost(errors: Json) -> Json:
 
 def _at(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
+
+
+def _listed(among: tuple[int, ...]) -> str:
+    return "{" + ", ".join(str(int(one)) for one in among) + "}"
 
 
 def _shown(value: object) -> str:

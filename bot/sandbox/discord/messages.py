@@ -350,7 +350,8 @@ def _refuse_legacy(form: Form, payload: Json) -> None:
 
 
 def _refuse_empty(payload: Json) -> None:
-    if not any(payload.get(part) for part in ("content", "embeds", "attachments", "components")):
+    shown = [embed for embed in payload.get("embeds") or () if any(embed[key] for key in embed if key != "type")]
+    if not shown and not any(payload.get(part) for part in ("content", "attachments", "components")):
         raise DiscordError(Known.EMPTY_MESSAGE)
 
 

@@ -10,7 +10,7 @@ from bot.sandbox.clock import Clock
 from bot.sandbox.discord.acts import Acts
 from bot.sandbox.discord.announcements import Announcements
 from bot.sandbox.discord.commands import Commands
-from bot.sandbox.discord.errors import fault_answer
+from bot.sandbox.discord.errors import DiscordError, fault_answer
 from bot.sandbox.discord.gateway import Gateway
 from bot.sandbox.discord.guild import Guild
 from bot.sandbox.discord.interactions import Interactions
@@ -38,7 +38,12 @@ from bot.sandbox.wire import Guard, Missing, Rejected, fault_middleware, guard_m
 Json = dict[str, Any]
 
 PART = "discord"
-WATCHED = Watched(prefix=API, read=whole_body, applies=lambda request: request.path.startswith("/api/"))
+WATCHED = Watched(
+    prefix=API,
+    read=whole_body,
+    refusal=DiscordError,
+    applies=lambda request: request.path.startswith("/api/"),
+)
 NEWEST_SHOWN = 100
 
 

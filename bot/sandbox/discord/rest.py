@@ -133,7 +133,7 @@ def asked(request: web.Request, name: str, *, least: int, most: int, default: in
     value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
     if value is None:
         form.fail(name, "NUMBER_TYPE_COERCE", f'Value "{text[:40]}" is not int.')
-    elif not least <= value <= most:
-        form.fail(name, "NUMBER_TYPE_MAX", f"int value should be between {least} and {most}.")
+    else:
+        value = form.whole({name: value}, name, least=least, most=most)
     form.check()
     return value if value is not None else default

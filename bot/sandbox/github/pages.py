@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from aiohttp import web
 
@@ -127,11 +127,7 @@ async def read_object(
     Raises:
         GithubError: no JSON (400), an unknown, missing or mistyped key (422), in GitHub's words.
     """
-    text = await request.text()
-    try:
-        body = json.loads(text) if text.strip() else {}
-    except ValueError as error:
-        raise GithubError(400, "Problems parsing JSON") from error
+    body = await sent_json(request)
     if body is None:
         body = {}
     if not isinstance(body, dict):
@@ -148,9 +144,20 @@ async def read_object(
 
 
 async def sent_json(request: web.Request) -> object:
-    """The JSON of a request that was accepted."""
-    text = await request.text()
-    return json.loads(text) if text.strip() else {}
+    """The body's JSON, in UTF-8 whatever charset it claims; an empty body is an empty object.
+
+    Raises:
+        GithubError: 400, it is no JSON.
+    """
+    data = await request.read()
+    try:
+        return json.loads(data.decode(), parse_constant=_no_constant) if data.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise GithubError(400, "Problems parsing JSON") from error
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _check_type(key: str, value: Any, kinds: tuple[type, ...]) -> None:

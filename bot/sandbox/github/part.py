@@ -52,7 +52,10 @@ from bot.sandbox.wire import (
 VERSIONS = ("2022-11-28", NEWEST_VERSION)
 BODY_LIMIT = 1024 * 1024
 WATCHED = Watched(
-    prefix="", read=sent_json, applies=lambda request: not (request.match_info.route.name or "").startswith("open:")
+    prefix="",
+    read=sent_json,
+    refusal=GithubError,
+    applies=lambda request: not (request.match_info.route.name or "").startswith("open:"),
 )
 
 

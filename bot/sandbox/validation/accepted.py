@@ -60,7 +60,15 @@ ACCEPTED: tuple[Fault, ...] = (
     Fault(
         Document.DISCORD,
         ("/components/schemas/InteractionCallbackResponse/properties/resource/oneOf/-",),
-        {"type": "object", "properties": {"type": {"enum": [5, 6, 9]}}, "required": ["type"]},
+        {
+            "type": "object",
+            "properties": {
+                "type": {"enum": [5, 6, 9]},
+                "message": {"$ref": "#/components/schemas/MessageResponse"},
+            },
+            "required": ["type"],
+            "additionalProperties": False,
+        },
         "no variant for deferred answers (5, 6) and modals (9), which the reference has",
     ),
     Fault(

@@ -1,5 +1,6 @@
 """The face of the comparison: one inspector looks at everything that the world's fakes say and hear."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from bot.sandbox.validation.accepted import Document
 from bot.sandbox.validation.documents import DescriptionAbsent, load, missing
 from bot.sandbox.validation.findings import Findings, Kind
 from bot.sandbox.validation.gateway import GatewayCheck
-from bot.sandbox.validation.rest import Customs, RestCheck, Seen
+from bot.sandbox.validation.rest import UNREADABLE, Customs, RestCheck, Seen
 from bot.sandbox.validation.webhooks import WebhookCheck
 from bot.sandbox.wire import CARRIED_OUT, Handler
 
@@ -62,26 +63,41 @@ class Inspector:
 class Watched:
     """What is compared on a port: the paths that `applies` takes, without the `prefix` before the description's own.
 
-    `read` gives the JSON of a request that was accepted.
+    `read` gives the JSON of a request that was accepted, and raises `refusal` when it has none.
     """
 
     prefix: str
     read: Reader
+    refusal: type[Exception]
     applies: Callable[[web.Request], bool]
 
 
 def watched(check: RestCheck, what: Watched) -> Middleware:
-    """Have every exchange compared after it was answered."""
+    """Have every exchange compared after it was answered. A part that breaks over a request is a mismatch, too."""
 
     @web.middleware
     async def compare(request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except (web.HTTPException, ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            check.broke(request.method, request.rel_url.raw_path.removeprefix(what.prefix), error)
+            raise
         if what.applies(request):
             sent = response.status < 400 and request.body_exists and bool(await request.read())
-            check.check(_seen(request, response, what, sent=sent, body=await what.read(request) if sent else None))
+            body = await _body(request, what) if sent else None
+            check.check(_seen(request, response, what, sent=sent, body=body))
         return response
 
     return compare
+
+
+async def _body(request: web.Request, what: Watched) -> object:
+    try:
+        return await what.read(request)
+    except what.refusal:
+        return UNREADABLE
 
 
 def _seen(request: web.Request, response: web.StreamResponse, what: Watched, *, sent: bool, body: object) -> Seen:

@@ -8,7 +8,7 @@ what it accepts may not. Every answer is compared, refusals, too. What only a sw
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from bot.sandbox.validation.findings import Findings, Kind, Mismatch
 from bot.sandbox.validation.operations import Operation, Operations
@@ -20,6 +20,9 @@ COMPONENTS = ("components", "schemas")
 JSON_TYPE = "application/json"
 NOWHERE = frozenset({400, 401, 403, 404, 405, 413, 429})
 """What an address may be answered with that no operation has."""
+
+UNREADABLE: Final = object()
+"""The body of a request that was accepted although it cannot be read; right only where no body is looked at."""
 
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 """OpenAPI does not say how they are written in an address; clients write both."""
@@ -87,6 +90,13 @@ class RestCheck:
                 self._tell(operation.id, "request", self._request_faults(operation, values, seen))
             self._tell(operation.id, "response", self._answer_faults(operation, seen))
 
+    def broke(self, method: str, path: str, error: Exception) -> None:
+        """Note that nothing but an internal error could be answered."""
+        with self._findings.comparing(self._kind):
+            found = self._operations.find(method, path)
+            name = found[0].id if found else f"{method} {path[:120]}"
+            self._tell(name, "response", [("", f"the sandbox broke: {error!r:.300}")])
+
     def _tell(self, operation: str, direction: str, faults: list[tuple[str, str]]) -> None:
         for pointer, message in faults:
             self._findings.add(Mismatch(self._kind, operation, direction, pointer, message))
@@ -98,10 +108,14 @@ class RestCheck:
         faults += self._parameter_faults(operation, "query", seen.query)
         described = operation.described.get("requestBody")
         if described is None:
-            return faults + ([("", "a body, where none is described")] if seen.body not in (None, {}, []) else [])
+            return faults + (
+                [("", "a body, where none is described")] if seen.body not in (None, {}, [], UNREADABLE) else []
+            )
         described = self._operations.resolved(described)
         if not seen.has_body:
             return faults + ([("", "no body, where one is required")] if described.get("required") else [])
+        if seen.body is UNREADABLE:
+            return [*faults, ("", "a body that cannot be read was accepted")]
         content = described["content"].get(seen.media)
         if content is None:
             return [*faults, ("/headers/Content-Type", f"{seen.media!r} is not described for this operation")]

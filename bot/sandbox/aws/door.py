@@ -39,8 +39,10 @@ NOT_PASSED_BACK = frozenset(
 )
 MAY: Mapping[str, re.Pattern[str]] = {
     "demo": re.compile(r".*"),
-    # A host reads its own parameters and images, and sends no commands to anybody.
-    "host": re.compile(r"ssm:GetParameter.*|ecr:(Get|BatchGet|BatchCheck|Describe).*|sts:GetCallerIdentity"),
+    # A host reads its own parameters and images, notes what it serves, and sends no commands to anybody.
+    "host": re.compile(
+        r"ssm:(GetParameter.*|PutParameter)|ecr:(Get|BatchGet|BatchCheck|Describe).*|sts:GetCallerIdentity"
+    ),
     # The bot may do much, but never make or change what Run Command runs, nor hand out rights.
     "bot": re.compile(r"(?!ssm:(Create|Update|Delete|Modify)Document|cloudformation:|iam:(?!Get|List)).*"),
 }

@@ -16,14 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# moto reads these when it is imported: no CORS headers at all, and no thousand machine images in memory.
+# moto reads these when it is imported, or first asked: no CORS headers at all, no thousand machine images in memory,
+# and the policies that AWS itself keeps in every account.
 os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 
 import moto.ec2.models.instances as ec2_instances
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from bot.sandbox.aws import account_calls
 from bot.sandbox.aws.child import AGENT_PATH, CALLER_HEADER, ORDERS_PATH, OUTCOME_PATH
 from bot.sandbox.aws.run_command import Agent, Machine, Outcome, RunCommand
 from bot.sandbox.aws.ssm_calls import SsmCalls
@@ -96,6 +99,7 @@ def main() -> None:
     machines = {i: Machine(m["environ"], Path(m["directory"])) for i, m in config.machines.items()}
     commands = RunCommand(machines=machines, directory=Path(config.directory))
     SsmCalls(commands, caller_header=CALLER_HEADER).install()
+    account_calls.install()
     choose_instance_ids(config.machines)
     door = Door(DomainDispatcherApplication(create_backend_app), secret=config.secret, commands=commands)
     server = make_server("127.0.0.1", 0, door, threaded=True, request_handler=QuietHandler)

@@ -15,6 +15,17 @@ from bot.sandbox.host.machine_files import write_private, write_program
 
 NEEDED = ("bash", "curl", "flock", "git")
 """What the host's scripts run and the stand-in cannot bring itself."""
+SCRIPTS = {
+    "quarterdeck-deploy": "deploy",
+    "quarterdeck-rollback": "rollback",
+    "quarterdeck-restart": "restart",
+    "quarterdeck-logs": "logs",
+    "quarterdeck-status": "status",
+    "quarterdeck-monitoring": "monitoring",
+    "quarterdeck-disk-clean": "disk-clean",
+    "quarterdeck-run-doctor": "doctor",
+}
+"""What the SSM documents call, and the file of `infra/host` behind it."""
 HERE = Path(__file__).resolve().parent
 REGISTRY = f"{AWS_ACCOUNT}.dkr.ecr.{AWS_REGION}.amazonaws.com"
 
@@ -117,8 +128,6 @@ class Machine:
             "quarterdeck-reload": f'{shim} quarterdeck-reload "$@"',
             "aws": f'exec {python} -I {shlex.quote(str(HERE / "aws_shim.py"))} "$@"',
             "python3": f'exec {python} "$@"',
-            "quarterdeck-deploy": f'exec {shlex.quote(str(scripts / "deploy"))} "$@"',
-            "quarterdeck-status": f'exec {shlex.quote(str(scripts / "status"))} "$@"',
-        }
+        } | {name: f'exec {shlex.quote(str(scripts / file))} "$@"' for name, file in SCRIPTS.items()}
         for name, line in programs.items():
             write_program(self.bin / name, f"#!/bin/sh\n{line}\n")

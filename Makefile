@@ -1,6 +1,6 @@
 # The few commands of this repository. Each sets itself up: nothing has to be installed first but Python 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke test lint bench crash-table mutants screenshots clean
+.PHONY: help demo smoke test lint lint-infra bench crash-table mutants screenshots clean
 PYTHON ?=
 export PYTHON
 
@@ -29,9 +29,14 @@ else
 	@exec .venv/bin/python -m pytest tests/unit tests/wire tests/story tests/crash tests/page $(ARGS)
 endif
 
-lint: ## check style, types, import contracts, house rules, Dockerfile, scripts and workflows
+lint: ## check style, types, import contracts, house rules, Dockerfile, scripts, workflows, and infra/
 	@.ci/venv dev
 	@.ci/lint
+	@.ci/lint-infra
+
+lint-infra: ## check infra/ alone: Terraform's tests on mocks, checkov, units, documents (ARGS=modules/network)
+	@.ci/venv dev
+	@.ci/lint-infra $(ARGS)
 
 bench: ## measure the bot beside a bare discord.py bot, the service beside Express on Node, the sandbox at rest
 	@.ci/venv dev

@@ -10,6 +10,7 @@ packages=(
   chromium
   podman runc iptables containernetworking-plugins golang-github-containernetworking-plugin-dnsname mmdebstrap
   docker-registry
+  packer
 )
 policy=/usr/sbin/policy-rc.d
 log=.cache/servers.log

@@ -23,10 +23,11 @@ ifeq ($(strip $(ARGS)),)
 	@status=0; \
 	.venv/bin/python -m pytest tests/unit --cov --cov-report=term --cov-report=json:.cache/coverage.json || status=$$?; \
 	.venv/bin/python -m tests.branches .cache/coverage.json || status=$$?; \
+	.venv/bin/python -m pytest tests/infra || status=$$?; \
 	.venv/bin/python -m pytest tests/wire tests/story tests/crash tests/page || status=$$?; \
 	exit $$status
 else
-	@exec .venv/bin/python -m pytest tests/unit tests/wire tests/story tests/crash tests/page $(ARGS)
+	@exec .venv/bin/python -m pytest tests/unit tests/infra tests/wire tests/story tests/crash tests/page $(ARGS)
 endif
 
 lint: ## check style, types, import contracts, house rules, Dockerfile, scripts, workflows, and infra/

@@ -95,6 +95,8 @@ class Chaos:
     async def switch(self, wanted: ChaosBody) -> Json:
         """Switch it on for a while, or off; what was cut is mended when it goes off.
 
+        While it is on, it goes on for so long from now; a seed has it begin anew, so that the blows are its own.
+
         Raises:
             Rejected: there is no bot to be killed.
         """
@@ -104,6 +106,8 @@ class Chaos:
             await self._stop("switched off")
         else:
             self._ends_at = time.monotonic() + wanted.for_s
+            if wanted.seed is not None:
+                await self._stop("")
             if not self.on:
                 self._rampage = asyncio.create_task(self._run(random.Random(wanted.seed)), name="chaos")
         return await self.describe()

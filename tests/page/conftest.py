@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
+from tests.page.aftermath import put_right
 from tests.page.visitor import Visitor
 from tests.story.world_driver import World
 
@@ -47,10 +48,19 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-async def world(browser: Browser) -> AsyncIterator[World]:
+async def shared_world(browser: Browser) -> AsyncIterator[World]:
     """One world for all tests of this folder; it is asked for after the browser, so that a skip starts nothing."""
     async with World(speed=SPEED) as world:
         yield world
+
+
+@pytest.fixture
+async def world(shared_world: World) -> AsyncIterator[World]:
+    """The shared world; whatever becomes of the test, the next one finds it in order."""
+    try:
+        yield shared_world
+    finally:
+        await put_right(shared_world, speed=SPEED)
 
 
 @pytest.fixture(scope="session")
@@ -79,9 +89,9 @@ async def visitor(browser: Browser, world: World) -> AsyncIterator[Visitor]:
 
 
 @pytest.fixture(scope="module")
-async def reader(browser: Browser, world: World) -> AsyncIterator[Visitor]:
+async def reader(browser: Browser, shared_world: World) -> AsyncIterator[Visitor]:
     """One open page for many tests that leave it as it is."""
-    async for one in _visit(browser, world, DESKTOP):
+    async for one in _visit(browser, shared_world, DESKTOP):
         yield one
 
 
@@ -93,6 +103,8 @@ async def phone_visitor(browser: Browser, world: World) -> AsyncIterator[Visitor
 
 
 async def _visit(browser: Browser, world: World, size: tuple[int, int]) -> AsyncIterator[Visitor]:
+    # The last card of the test before may have been there while the gateway was still on its way back.
+    await world.wait_ready()
     on_phone = size == PHONE
     context = await browser.new_context(
         viewport={"width": size[0], "height": size[1]}, is_mobile=on_phone, has_touch=on_phone, reduced_motion="reduce"

@@ -39,6 +39,7 @@ class Visitor:
 
     async def begin_tour(self) -> None:
         """Let only what happens from now on count, whatever others did in this world before."""
+        await expect(self.tour).to_contain_text("of 4 done")
         again = self.tour.get_by_role("button", name="Begin again")
         if await again.count():
             await again.click()

@@ -19,7 +19,7 @@
  *
  * @typedef {object} Facts
  * @property {Card[]} cards oldest first
- * @property {number[]} cuts when requests to Discord were cut off
+ * @property {number[]} cuts when Discord refused a request
  * @property {Message[]} alerts
  */
 

@@ -13,6 +13,8 @@ import { byAge } from "./store.js";
 const PATIENCE_MS = 120_000;
 const LOOK_MS = 500;
 const AGAIN_MS = 4000;
+const UNHAPPY = ["failed", "interrupted", "cancelled", "denied", "expired", "stale"];
+const WORDS = 300;
 
 /**
  * @typedef {object} Rooms What the guide works with.
@@ -114,16 +116,17 @@ export class Guide {
    * Do something again and again until the world is so: a press that a dying bot did not see is pressed once more.
    * @param {string} what
    * @param {() => boolean} probe
+   * @param {() => Card | undefined} card the card that it depends on
    * @param {() => Promise<any>} deed
    */
-  async insist(what, probe, deed) {
+  async insist(what, probe, card, deed) {
     const end = Date.now() + PATIENCE_MS;
     while (!probe() && Date.now() < end) {
       await deed();
       const again = Date.now() + AGAIN_MS;
-      await this.until(what, () => probe() || Date.now() > again);
+      await this.until(what, () => probe() || Date.now() > again, card);
     }
-    await this.until(what, probe);
+    await this.until(what, probe, card);
   }
 
   /** Push one of the sample commits. @param {"Good version" | "Broken version"} name */
@@ -139,19 +142,22 @@ export class Guide {
   }
 
   /**
-   * Wait until the world is so.
+   * Wait until the world is so, and no longer than it still can be: a card that ended otherwise says why it cannot.
    * @template T
    * @param {string} what
    * @param {() => T | undefined | null | false} probe
+   * @param {() => Card | undefined} [card] the card that it depends on
    * @returns {Promise<T>}
    */
-  async until(what, probe) {
+  async until(what, probe, card = () => undefined) {
     const { signal } = this.running;
     const end = Date.now() + PATIENCE_MS;
     for (;;) {
       signal.throwIfAborted();
       const found = probe();
       if (found) return found;
+      const its = card();
+      if (its && UNHAPPY.includes(its.status)) throw new Error(wordsOf(its));
       if (Date.now() > end) throw new Error(`It waited two minutes for ${what}, in vain. Try it by hand.`);
       await news(this.rooms.store, signal);
     }
@@ -174,6 +180,12 @@ function news(store, signal) {
 
 /** @param {number} ms @returns {Promise<void>} */
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What a card says, without its marks. @param {Card} card */
+function wordsOf(card) {
+  const words = card.text.replace(/[*`]|^(-#|>) /gm, "").replace(/\s+/g, " ");
+  return words.length > WORDS ? `${words.slice(0, WORDS)}…` : words;
+}
 
 /** @param {import("./types.js").Message} message @param {string} label */
 function buttonOf(message, label) {

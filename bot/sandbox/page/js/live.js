@@ -5,6 +5,13 @@
 import * as api from "./api.js";
 
 /** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./types.js").Message} Message */
+
+/**
+ * @typedef {object} Told What the stream told while an answer was on its way: it may be newer than the answer.
+ * @property {Map<string, Message | null>} messages by their ids, as they stood last; null: deleted
+ * @property {import("./types.js").Exchange[]} requests
+ */
 
 const RELOAD_DELAY_MS = 150;
 const RECONNECT_MS = 1500;
@@ -35,6 +42,12 @@ export class Live {
     this.depth = new Map();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.reloading = undefined;
+    /** How many questions were asked. */
+    this.asked = 0;
+    /** @type {Map<string, number>} what was asked for -> the latest question of those that were answered */
+    this.answered = new Map();
+    /** @type {Set<Told>} one for each question that waits for its answer */
+    this.meanwhile = new Set();
     store.on("acting", () => this.loadMessages());
     store.on("place", () => this.loadRoom(store.place));
   }
@@ -55,11 +68,16 @@ export class Live {
 
   async load() {
     const { store } = this;
-    store.takeState(await api.state());
+    await this.loadState();
     store.setLinked(true);
     await Promise.all([this.loadMessages(), this.loadFaults(), this.loadRequests(), this.loadChaos()]);
     // What was decided while the stream was cut was told to nobody.
     for (const id of [...this.waiting.keys()]) this.#interaction(id, null);
+  }
+
+  async loadState() {
+    const state = await this.#ask("state", api.state);
+    if (state) this.store.takeState(state.answer);
   }
 
   async loadMessages() {
@@ -75,8 +93,23 @@ export class Live {
     const channel = store.state.channels.find((one) => one.id === place)?.name ?? place;
     // A place that is gone (a new world, a removed thread) is empty; a world that is away keeps what was seen.
     const limit = this.depth.get(place) ?? NEWEST;
-    const messages = await api.messages({ channel, user, limit }).catch((error) => (error.status === 404 ? [] : null));
-    if (messages && user === store.acting) store.takeRoom(place, messages, messages.length < limit || limit >= MOST);
+    const found = await this.#ask(`the place ${place}`, () =>
+      api.messages({ channel, user, limit }).catch((error) => (error.status === 404 ? [] : null)),
+    );
+    if (!found || user !== store.acting) return;
+    const messages = this.#brought(place, found.answer, found.told);
+    store.takeRoom(place, messages, found.answer.length < limit || limit >= MOST);
+  }
+
+  /** The messages of a place, up to what the stream told since they were asked for. @param {string} place @param {Message[]} messages @param {Told} told */
+  #brought(place, messages, told) {
+    const { store } = this;
+    const all = new Map(messages.map((one) => [one.id, one]));
+    for (const [id, message] of told.messages) {
+      if (!message) all.delete(id);
+      else if (store.placeOf(message) === place && store.visible(message)) all.set(id, message);
+    }
+    return [...all.values()];
   }
 
   /** Load as much of a place as there is to be had. @param {string} place */
@@ -86,17 +119,41 @@ export class Live {
   }
 
   async loadChaos() {
+    const before = this.store.chaos;
     const chaos = await api.chaos().catch(() => null);
-    if (chaos) this.store.takeChaos(chaos);
+    // What the stream told meanwhile is newer.
+    if (chaos && this.store.chaos === before) this.store.takeChaos(chaos);
   }
 
   async loadFaults() {
-    this.store.takeFaults(await api.faults().catch(() => []));
+    const faults = await this.#ask("faults", () => api.faults().catch(() => []));
+    if (faults) this.store.takeFaults(faults.answer);
   }
 
   async loadRequests() {
-    const all = await api.requests({ limit: REQUESTS_LOADED }).catch(() => null);
-    if (all) this.store.replaceRequests(all);
+    const found = await this.#ask("requests", () => api.requests({ limit: REQUESTS_LOADED }).catch(() => null));
+    if (!found) return;
+    const newest = found.answer.at(-1)?.n ?? 0;
+    this.store.replaceRequests([...found.answer, ...found.told.requests.filter((one) => one.n > newest)]);
+  }
+
+  /**
+   * Ask for how something stands, and listen meanwhile. Null when there was no answer, or when a later question after
+   * the same was answered before: answers may overtake each other.
+   * @template T
+   * @param {string} what
+   * @param {() => Promise<T | null>} question
+   * @returns {Promise<{answer: T, told: Told} | null>}
+   */
+  async #ask(what, question) {
+    const number = ++this.asked;
+    /** @type {Told} */
+    const told = { messages: new Map(), requests: [] };
+    this.meanwhile.add(told);
+    const answer = await question().finally(() => this.meanwhile.delete(told));
+    if (answer === null || number < (this.answered.get(what) ?? 0)) return null;
+    this.answered.set(what, number);
+    return { answer, told };
   }
 
   /**
@@ -134,20 +191,33 @@ export class Live {
       source.addEventListener(name, (event) => act(JSON.parse(/** @type {MessageEvent} */ (event).data)));
     for (const name of MESSAGE_EVENTS) on(name, (data) => this.#message(data));
     for (const name of ["thread.created", "thread.updated"]) on(name, (data) => this.store.takeThread(data));
-    on("message.deleted", (data) => this.store.dropMessage(String(data.id)));
+    on("message.deleted", (data) => this.#deleted(String(data.id)));
     on("interaction.updated", (data) => this.#interaction(String(data.id), data));
     on("typing", (data) => this.store.takeTyping(String(data.channel_id), String(data.user)));
     on("chaos", (data) => this.store.takeChaos(data));
-    on("request", (data) => this.store.takeRequests([data]));
+    on("request", (data) => this.#request(data));
     for (const name of STATE_EVENTS) on(name, () => this.#reloadStateSoon());
     on("fault", () => this.loadFaults());
     // What a part that was still starting could not tell is there now.
     on("ready", () => this.load().catch(() => this.store.setLinked(false)));
   }
 
-  /** @param {import("./types.js").Message} message */
+  /** @param {Message} message */
   #message(message) {
+    for (const told of this.meanwhile) told.messages.set(message.id, message);
     if (this.store.visible(message)) this.store.takeMessage(message);
+  }
+
+  /** @param {string} id */
+  #deleted(id) {
+    for (const told of this.meanwhile) told.messages.set(id, null);
+    this.store.dropMessage(id);
+  }
+
+  /** @param {import("./types.js").Exchange} exchange */
+  #request(exchange) {
+    for (const told of this.meanwhile) told.requests.push(exchange);
+    this.store.takeRequests([exchange]);
   }
 
   /** @param {string} id @param {import("./types.js").Interaction | null} now */
@@ -159,9 +229,6 @@ export class Live {
 
   #reloadStateSoon() {
     clearTimeout(this.reloading);
-    this.reloading = setTimeout(async () => {
-      const state = await api.state().catch(() => null);
-      if (state) this.store.takeState(state);
-    }, RELOAD_DELAY_MS);
+    this.reloading = setTimeout(() => this.loadState().catch(() => undefined), RELOAD_DELAY_MS);
   }
 }

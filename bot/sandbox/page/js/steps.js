@@ -60,7 +60,11 @@ export const STEPS = [
         hand: "Show the card",
         done: (facts) => toDev(facts).some(succeeded),
         how: (guide) => guide.showCard(toDev(guide.facts()).at(-1)),
-        act: (guide) => guide.until("the deploy to dev", () => toDev(guide.facts()).some(succeeded)),
+        act: (guide) => guide.until(
+            "the deploy to dev",
+            () => toDev(guide.facts()).some(succeeded),
+            () => toDev(guide.facts()).at(-1),
+          ),
       },
     ],
   },
@@ -88,6 +92,7 @@ export const STEPS = [
           guide.insist(
             "the approval",
             () => approved(guide.facts()).length > 0,
+            () => toProd(guide.facts()).at(-1),
             async () => {
               const card = toProd(guide.facts()).findLast((one) => one.status === "waiting");
               if (card) await guide.press("sre", card, "Approve");
@@ -99,7 +104,11 @@ export const STEPS = [
         hand: "Show the card",
         done: (facts) => approved(facts).some(succeeded),
         how: (guide) => guide.showCard(approved(guide.facts()).at(-1)),
-        act: (guide) => guide.until("the deploy to prod", () => approved(guide.facts()).some(succeeded)),
+        act: (guide) => guide.until(
+            "the deploy to prod",
+            () => approved(guide.facts()).some(succeeded),
+            () => approved(guide.facts()).at(-1),
+          ),
       },
     ],
   },
@@ -119,7 +128,11 @@ export const STEPS = [
         act: async (guide) => {
           await guide.push("Broken version");
           await guide.ask("dev", "deploy", { ...dev, ref: "main" });
-          await guide.until("the failure", () => broken(guide.facts()).length > 0);
+          await guide.until(
+            "the failure",
+            () => broken(guide.facts()).length > 0,
+            () => toDev(guide.facts()).at(-1),
+          );
         },
       },
       {
@@ -129,7 +142,11 @@ export const STEPS = [
         how: (guide) => guide.lay("dev", "/rollback app dev"),
         act: async (guide) => {
           await guide.ask("dev", "rollback", dev);
-          await guide.until("the rollback", () => rolledBack(guide.facts()).some(succeeded));
+          await guide.until(
+            "the rollback",
+            () => rolledBack(guide.facts()).some(succeeded),
+            () => rolledBack(guide.facts()).at(-1),
+          );
         },
       },
     ],
@@ -182,7 +199,11 @@ export const STEPS = [
         how: (guide) => guide.showSwitch("Discord refuses"),
         act: async (guide) => {
           await guide.unplug(PLUG_S);
-          await guide.until("a request that Discord cuts off", () => unplugged(guide.facts()).length > 0);
+          await guide.until(
+            "a request that Discord refuses",
+            () => unplugged(guide.facts()).length > 0,
+            () => toDev(guide.facts()).at(-1),
+          );
         },
       },
       {
@@ -191,8 +212,10 @@ export const STEPS = [
         done: (facts) => unplugged(facts).some(({ card, cut_s }) => succeeded(card) && card.edited_s > cut_s),
         how: (guide) => guide.showCard(unplugged(guide.facts()).at(-1)?.card),
         act: (guide) =>
-          guide.until("the end of the deploy", () =>
-            unplugged(guide.facts()).some(({ card, cut_s }) => succeeded(card) && card.edited_s > cut_s),
+          guide.until(
+            "the end of the deploy",
+            () => unplugged(guide.facts()).some(({ card, cut_s }) => succeeded(card) && card.edited_s > cut_s),
+            () => unplugged(guide.facts()).at(-1)?.card,
           ),
       },
     ],

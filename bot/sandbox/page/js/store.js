@@ -62,7 +62,7 @@ export class Store {
     this.pending = [];
     /** @type {Exchange[]} newest last */
     this.requests = [];
-    /** @type {number[]} when a request to Discord was cut off, in Unix seconds, oldest first */
+    /** @type {number[]} when Discord refused a request, in Unix seconds, oldest first */
     this.cuts = [];
     /** @type {any[]} */
     this.faults = [];
@@ -70,6 +70,8 @@ export class Store {
     this.chaos = null;
     /** @type {Set<string>} places that are known from their beginning */
     this.whole = new Set();
+    /** @type {Set<string>} the places, and "requests", of which the world has told how they stand */
+    this.known = new Set();
     /** @type {Map<string, {user: string, timer: ReturnType<typeof setTimeout>}>} place -> who types there */
     this.typing = new Map();
     /** @type {Map<string, Set<(detail: any) => void>>} */
@@ -171,6 +173,7 @@ export class Store {
   takeRoom(place, messages, whole = true) {
     if (whole) this.whole.add(place);
     else this.whole.delete(place);
+    this.known.add(place);
     this.rooms.set(place, new Map(messages.map((one) => [one.id, one])));
     this.tell("messages", place);
     this.tell("unread");
@@ -278,7 +281,8 @@ export class Store {
   /** @param {Exchange[]} exchanges */
   takeRequests(exchanges) {
     this.requests = [...this.requests, ...exchanges].slice(-REQUESTS_SHOWN);
-    const cut = exchanges.filter((one) => one.part === "discord" && one.status === 0).map((one) => one.at);
+    // An answer that was lost, or a bot that died, cuts one request: that is not Discord being away.
+    const cut = exchanges.filter((one) => one.part === "discord" && one.fault === "refuse").map((one) => one.at);
     if (cut.length) this.cuts = [...this.cuts, ...cut].slice(-CUTS_KEPT);
     this.tell("requests");
   }
@@ -287,6 +291,7 @@ export class Store {
   replaceRequests(exchanges) {
     this.requests = [];
     this.cuts = [];
+    this.known.add("requests");
     this.takeRequests(exchanges);
   }
 

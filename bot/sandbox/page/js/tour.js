@@ -13,6 +13,8 @@ import { toast } from "./toasts.js";
 /** @typedef {import("./steps.js").Step} Step */
 /** @typedef {{open: boolean, since: string, since_s: number}} Kept */
 
+const ALERTS = ["alerts", "alerts-critical"];
+
 export class Tour {
   /** @param {import("./store.js").Store} store @param {import("./guide.js").Guide} guide */
   constructor(store, guide) {
@@ -45,8 +47,15 @@ export class Tour {
         .map(cardOf)
         .filter((one) => one !== null),
       cuts: store.cuts.filter((at_s) => at_s > this.kept.since_s),
-      alerts: [...since("alerts"), ...since("alerts-critical")].filter((one) => !one.ephemeral),
+      alerts: ALERTS.flatMap(since).filter((one) => !one.ephemeral),
     };
+  }
+
+  /** Whether all is loaded that the facts are read from: before that nothing is known, which is not "nothing done". */
+  get informed() {
+    const { store } = this;
+    const places = ["ops", ...ALERTS].map((one) => store.channelId(one)).filter(Boolean);
+    return places.length > 0 && ["requests", ...places].every((one) => store.known.has(one));
   }
 
   /** @param {boolean} open */
@@ -70,7 +79,7 @@ export class Tour {
 
   draw() {
     const { store } = this;
-    if (!this.kept.open || !store.state.channels.length) return;
+    if (!this.kept.open || !this.informed) return;
     const facts = this.facts();
     const steps = STEPS.filter((one) => one.offered?.(store.state) ?? true);
     const reached = new Map(steps.map((one) => [one.key, progress(one, facts)]));

@@ -92,6 +92,7 @@
  * @property {number} status
  * @property {number} ms
  * @property {string} caller
+ * @property {string} fault the kind of the fault that it met; empty: none
  */
 /**
  * @typedef {object} Chaos What the chaos switch does, and what it cost: counted by the world, not here.

@@ -319,4 +319,8 @@ class QuarterdeckBot(commands.Bot):
         if self._presence is not None:
             self._presence.cancel()
             await asyncio.gather(self._presence, return_exceptions=True)
+        # discord.py 2.7 lets the task that waits for the last guild go on; it would then meet a client without a loop.
+        if (late := getattr(self._connection, "_ready_task", None)) is not None:
+            late.cancel()
+            await asyncio.gather(late, return_exceptions=True)
         await super().close()

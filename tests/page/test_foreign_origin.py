@@ -68,7 +68,7 @@ def _rollouts(world: World) -> set[str]:
 
 
 async def snapshot(world: World) -> dict[str, Any]:
-    """Everything of the world that somebody could have wanted to change."""
+    """Everything of the world that somebody could have wanted to change; the pinned board goes with the time."""
     state = await world.state()
     channels = [channel["name"] for channel in state["channels"]]
     return {
@@ -77,7 +77,10 @@ async def snapshot(world: World) -> dict[str, Any]:
         "services": state["services"],
         "speed": state["world"]["speed"],
         "pids": {part["name"]: part["pid"] for part in state["parts"]},
-        "messages": {name: [(m.id, m.text) for m in await world.messages(name, user="owner")] for name in channels},
+        "messages": {
+            name: [(m.id, "" if m.raw["pinned"] else m.text) for m in await world.messages(name, user="owner")]
+            for name in channels
+        },
         "faults": (await world.get("/faults"))["faults"],
         "config": (await world.get("/config"))["toml"],
         "refs": _refs(world),
@@ -87,7 +90,12 @@ async def snapshot(world: World) -> dict[str, Any]:
 
 
 async def settled(world: World) -> dict[str, Any]:
-    """The snapshot, once the bot has written all that it had to write of what went before."""
+    """The snapshot, once the bot has pinned its board and written all that it had to write of what went before."""
+
+    async def pinned() -> bool:
+        return any(message.raw["pinned"] for message in await world.every_message())
+
+    await world.until("the pinned board", pinned)
     taken = _steady(await snapshot(world))
     while True:
         await asyncio.sleep(QUIET_S)

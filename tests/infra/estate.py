@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.infra.cloud import ACCOUNT_ID, Account
 from tests.infra.inventory import inventory
-from tests.infra.terraform import REGION, Run, Stack, Started, copy_infra, environment
+from tests.infra.terraform import REGION, Beside, Run, Stack, Started, copy_infra, environment
 
 SECOND_REGION = "eu-west-1"
 STATE_BUCKET = f"quarterdeck-state-{ACCOUNT_ID}"
@@ -72,16 +72,11 @@ class Made:
 class Making:
     """One command of the Makefile, while it runs."""
 
-    process: subprocess.Popen[str]
-    began: float
+    beside: Beside
 
     def end(self) -> Made:
-        try:
-            text, _ = self.process.communicate(timeout=MAKE_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGINT)
-            text, _ = self.process.communicate(timeout=60)
-        return Made(self.process.returncode, text, time.monotonic() - self.began)
+        out, err, seconds = self.beside.wait(MAKE_S)
+        return Made(self.beside.process.returncode, f"{out}{err}", seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +98,7 @@ class Estate:
         self.empty: frozenset[str] = frozenset()
         self._bootstrapping: Making | None = None
         self._bootstrapped: Made | None = None
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: list[subprocess.Popen[bytes]] = []
 
     def open(self) -> None:
         """Start the account, begin to make the bucket of states, and note what else every account has."""
@@ -116,7 +111,7 @@ class Estate:
         for process in self._running:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
+                process.wait()
         self.account.close()
 
     def holdings(self) -> frozenset[str]:
@@ -135,17 +130,9 @@ class Estate:
     def making(self, *arguments: str, **environ: str) -> Making:
         """Begin `make -C infra ARGUMENTS`, as a person would type it."""
         argv = ("make", "--no-print-directory", "-C", str(self.infra), *arguments, f"PYTHON={sys.executable}")
-        process = subprocess.Popen(
-            argv,
-            env={**self.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self._running.append(process)
-        return Making(process, time.monotonic())
+        beside = Beside.start(argv, directory=self.infra, environ={**self.environ, **environ})
+        self._running.append(beside.process)
+        return Making(beside)
 
     def make(self, *arguments: str, **environ: str) -> Made:
         return self.making(*arguments, **environ).end()
@@ -176,7 +163,7 @@ class Estate:
 
     def _begin(self, verb: str, stack: Stack) -> Started:
         started = stack.start(verb, "-json", "-input=false", "-auto-approve", *stack.given())
-        self._running.append(started.process)
+        self._running.append(started.beside.process)
         return started
 
     # -- states -----------------------------------------------------------------------------------------------------

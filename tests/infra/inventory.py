@@ -21,7 +21,7 @@ IN_A_REGION: tuple[Row, ...] = (
     ("ec2", "describe_security_groups", {}, "SecurityGroups[].GroupId"),
     ("ec2", "describe_vpc_endpoints", {}, "VpcEndpoints[?State!='deleted'].VpcEndpointId"),
     ("ec2", "describe_flow_logs", {}, "FlowLogs[].FlowLogId"),
-    # A volume in use belongs to an instance that counts; moto says so, too, of the image's own after its instance's end.
+    # One in use counts with its instance; moto says it of the image's own volume after that instance's end, too.
     ("ec2", "describe_volumes", {}, "Volumes[?State!='in-use'].VolumeId"),
     ("ec2", "describe_snapshots", {"OwnerIds": ["self"]}, "Snapshots[].SnapshotId"),
     ("ec2", "describe_images", {"Owners": ["self"]}, "Images[].ImageId"),

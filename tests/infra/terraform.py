@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,34 +169,66 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """A run that goes on beside the test."""
+class Beside:
+    """A process that goes on beside the test, in a group of its own. It writes to files: a pipe that nobody reads fills
+    up, and the process would wait until somebody does.
+    """
 
-    process: subprocess.Popen[str]
-    argv: tuple[str, ...]
+    process: subprocess.Popen[bytes]
+    out: Path
+    err: Path
     began: float
 
-    def end(self, *, limit_s: float = LIMIT_S) -> Run:
-        """Wait for it; at the limit its whole group is interrupted, and later killed."""
-        late = False
-        try:
-            out, err = self.process.communicate(timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            late = True
-            out, err = self.stop()
-        events, rest = _read(out)
-        if late:
-            err += f"\nIt was interrupted after {limit_s:.0f} s."
-        return Run(self.argv, self.process.returncode, events, f"{rest}{err}", time.monotonic() - self.began)
+    @classmethod
+    def start(cls, argv: Sequence[str], *, directory: Path, environ: Mapping[str, str]) -> "Beside":
+        folder = Path(tempfile.mkdtemp(prefix="said-", dir=directory))
+        out, err = folder / "out", folder / "err"
+        with out.open("wb") as to_out, err.open("wb") as to_err:
+            process = subprocess.Popen(
+                argv,
+                cwd=directory,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=to_out,
+                stderr=to_err,
+                start_new_session=True,
+            )
+        return cls(process, out, err, time.time())
 
-    def stop(self) -> tuple[str, str]:
+    def wait(self, limit_s: float) -> tuple[str, str, float]:
+        """What it wrote to both, and its seconds; at the limit its whole group is interrupted, and later killed."""
+        late = ""
+        try:
+            self.process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            late = f"\nIt was interrupted after {limit_s:.0f} s."
+            self._stop()
+        # It may have ended long ago: the last that it wrote is its end.
+        ended = max(self.began, self.out.stat().st_mtime, self.err.stat().st_mtime)
+        return self.out.read_text(), f"{self.err.read_text()}{late}", ended - self.began
+
+    def _stop(self) -> None:
         """Interrupt the group once, as a person would; kill it when that takes too long."""
         os.killpg(self.process.pid, signal.SIGINT)
         try:
-            return self.process.communicate(timeout=GRACE_S)
+            self.process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
-            return self.process.communicate()
+            self.process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run of Terraform that goes on beside the test."""
+
+    beside: Beside
+    argv: tuple[str, ...]
+
+    def end(self, *, limit_s: float = LIMIT_S) -> Run:
+        """Wait for it, as `Beside.wait` does."""
+        out, err, seconds = self.beside.wait(limit_s)
+        events, rest = _read(out)
+        return Run(self.argv, self.beside.process.returncode, events, f"{rest}{err}", seconds)
 
 
 @dataclass(frozen=True)
@@ -211,17 +243,8 @@ class Stack:
         """Begin `terraform ARGV` in the root."""
         assert TERRAFORM is not None
         command = (TERRAFORM, *argv)
-        process = subprocess.Popen(
-            command,
-            cwd=self.directory,
-            env={**self.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        return Started(process, command, time.monotonic())
+        beside = Beside.start(command, directory=self.directory, environ={**self.environ, **environ})
+        return Started(beside, command)
 
     def run(self, *argv: str, limit_s: float = LIMIT_S, **environ: str) -> Run:
         return self.start(*argv, **environ).end(limit_s=limit_s)

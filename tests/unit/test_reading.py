@@ -2,6 +2,9 @@
 
 import json
 import re
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,11 @@ from bot.ops.engine import Engine
 from bot.ops.executor import InProcessExecutor
 from bot.ops.handler import Cancelled, Failed, Interrupted
 from bot.ops.lineup import Standing, line_up
-from bot.ops.model import Operation, Status, Verdict
+from bot.ops.model import Operation, Status, StepState, Verdict
 from bot.ops.record import utc_now
+from bot.ops.rows import with_step
 from bot.ops.seed import load_seed
+from bot.ops.sentences import moment
 from bot.policy import seeded_rows
 from tests.unit.engine_room import DEV, DEV2, OWNER, SRE, SRE2, Limits, open_room
 from tests.unit.test_lineup import standing
@@ -61,6 +66,45 @@ async def test_what_waits_for_somebody_is_what_that_person_may_decide_and_has_no
         await room.engine.vote(of_dev.id, SRE2, Verdict.APPROVE, digest=of_dev.digest)
         assert numbers(await room.engine.waiting_for(SRE2)) == [of_sre.id]
         assert numbers(await room.engine.waiting_for(OWNER)) == [of_sre.id]
+
+
+async def test_every_open_request_waits_however_many_there_are(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        asked = [await room.ask(environment="prod", service=f"s{number}") for number in range(30)]
+        assert numbers(await room.engine.waiting_for(SRE)) == [one.id for one in asked]
+
+
+async def test_the_only_open_request_no_longer_waits_for_who_has_voted_on_it(tmp_path: Path) -> None:
+    rows = tuple(replace(row, quorum=2) if row.environment == "prod" else row for row in seeded_rows())
+    async with open_room(tmp_path, rows=rows) as room:
+        only = await room.ask(environment="prod")
+        await room.engine.vote(only.id, SRE, Verdict.APPROVE, digest=only.digest)
+        assert (await room.engine.operation(only.id)).status is Status.PENDING
+        assert numbers(await room.engine.waiting_for(SRE)) == []
+        assert numbers(await room.engine.waiting_for(SRE2)) == [only.id]
+
+
+@pytest.mark.parametrize("state", ["ok", "failed", "skipped"])
+def test_a_step_keeps_the_moment_at_which_it_ended(state: StepState) -> None:
+    began, ended, later = (datetime(2026, 8, 1, 12, minute, tzinfo=UTC) for minute in (0, 5, 9))
+    steps = with_step([], "build", "running", "begun", began)
+    steps = with_step(steps, "build", state, "over", ended)
+    (step,) = with_step(steps, "build", state, "told once more", later)
+    assert (step["started_at"], step["ended_at"]) == (began.isoformat(), ended.isoformat())
+    assert step["text"] == "told once more"
+
+
+def test_moments_are_stored_and_told_in_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = datetime(2026, 8, 1, 12, 3, tzinfo=UTC)
+    monkeypatch.setenv("TZ", "QDK-5:30")
+    time.tzset()
+    try:
+        assert at.astimezone().utcoffset() == timedelta(hours=5, minutes=30)
+        (step,) = with_step([], "build", "running", "", at)
+        assert (step["started_at"], moment(at)) == ("2026-08-01T12:03:00+00:00", "2026-08-01 12:03 UTC")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 async def test_one_vote_is_taken_back_and_no_other(tmp_path: Path) -> None:

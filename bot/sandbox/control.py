@@ -12,9 +12,8 @@ lasts until the world is started again.
 
 `POST /faults` also takes `skip`, so many matching requests that pass first, and the kind `kill`, which ends the bot
 with SIGKILL at a request: `when` is `before` (nothing was done yet) or `after` (done, not answered). `GET /requests`
-tells by `carried_out` what a part really did, whatever the caller was told, and by `fault` what kind of fault a request
-to Discord or GitHub met. `POST /bot` takes `keep`: with false a bot
-that dies stays dead.
+tells by `carried_out` what a part really did, whatever the caller was told, and by `fault` what kind of fault met a
+request. `POST /bot` takes `keep`: with false a bot that dies stays dead.
 
 `POST /chaos` `{on, for_s, seed}` has the bot killed and wires cut at random for so many seconds (600), or ends that;
 it ends by itself when nobody has read the events for a minute. `GET /chaos` tells what was done and, counted from the

@@ -17,7 +17,7 @@ class Exchange:
     """One request to a part of the world.
 
     `status` is what the caller was told (0: the connection was cut), `carried_out` what the part itself answered
-    (0: a fault kept the request from it), `fault` the kind of fault with which Discord or GitHub met it (empty: none).
+    (0: a fault kept the request from it), `fault` the kind of the fault that met it (empty: none).
     """
 
     n: int

@@ -20,6 +20,7 @@ from bot.sandbox.ledger import Ledger
 from bot.sandbox.wire import (
     ACTION,
     CARRIED_OUT,
+    FAULT,
     WIRE_FAULTS,
     Guard,
     carries_out,
@@ -111,7 +112,7 @@ class Door:
 
     async def _misbehave(self, request: web.Request, body: bytes, caller: str, fault: Fault) -> web.StreamResponse:
         """What the fault says; as `wire.fault_middleware` does, but the action is known only after reading the body."""
-        request[CARRIED_OUT] = 0
+        request[CARRIED_OUT], request[FAULT] = 0, fault.kind
         if fault.kind == "latency":
             await asyncio.sleep(fault.seconds or 1.0)
         if carries_out(fault):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.sandbox.github.act.lines import read
+from bot.sandbox.github.act.step_shell import without_end
 from bot.sandbox.github.execution import Execution, Heard
 from bot.sandbox.github.runs import PlannedJob, PlannedStep, Run, next_change, observe, push_is_due
 
@@ -54,6 +55,20 @@ def line(**more: Any) -> bytes:
 )  # fmt: skip
 def test_acts_lines_are_understood(said: bytes, heard: Heard | None) -> None:
     assert read(said, JOBS) == heard
+
+
+@pytest.mark.parametrize(
+    ("said", "parts"),
+    [
+        ("[end of output of /w/7-1] 42", ("", "42")),
+        ("no end of line[end of output of /w/7-1] 42", ("no end of line", "42")),
+        ("[end of output of /w/7-2] 42", ("[end of output of /w/7-2] 42", "")),
+        ("[end of output of /w/7-1] soon", ("[end of output of /w/7-1] soon", "")),
+        ("hello", ("hello", "")),
+    ],
+)
+def test_the_end_of_a_shells_output_is_taken_out_of_what_it_said(said: str, parts: tuple[str, str]) -> None:
+    assert without_end(said, mark="/w/7-1") == parts
 
 
 things = st.one_of(

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -219,6 +220,23 @@ async def test_an_action_without_a_stand_in_fails_the_set_up_and_never_reaches_t
     job = await world.job(run_id)
     assert steps(job)["Set up job"] == "failure"
     assert "nobody/nothing" in await world.log(job["id"])
+
+
+async def test_the_last_words_of_a_step_that_fails_stand_in_its_log(world: GithubWorld) -> None:
+    script = (
+        "seq 5000; text=$(bash -c 'echo inner; exit 3') || echo \"$text $?\"; printf '::error::No end of line'; exit 7"
+    )
+    step = json.dumps({"run": script})
+    text = f"on: [push, pull_request]\njobs: {{one: {{runs-on: ubuntu-24.04, steps: [{step}]}}}}\n"
+    pushed = {"files": {".github/workflows/checks.yml": text}, "branch": "last-words", "message": "Fail at length"}
+    run_id = await checks_run(world, (await world.part.push(pushed))["sha"])
+    assert (await ended(world, run_id))["conclusion"] == "failure"
+    said = [line.partition(" ")[2] for line in (await world.log((await world.job(run_id))["id"])).splitlines()]
+    first, last = said.index("1"), said.index("##[error]No end of line")
+    assert said[first:last] == [*map(str, range(1, 5001)), "inner 3"]
+    assert said.index("##[endgroup]", first) == last + 1, "the step ends after its last words"
+    assert "##[error]Process completed with exit code 7." in said
+    assert not any("end of output" in line for line in said)
 
 
 async def test_an_outcome_that_a_lever_settled_goes_by_the_clock(world: GithubWorld) -> None:

@@ -11,10 +11,12 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from bot.sandbox.github.act.lines import read
 from bot.sandbox.github.act.stage import Stage
+from bot.sandbox.github.act.step_shell import without_end
 from bot.sandbox.github.act.tools import RunnerTools
 from bot.sandbox.github.execution import Heard
 from bot.sandbox.github.git import GitFailed
@@ -77,7 +79,9 @@ class Act:
         """Open the tools' socket, and end what a world that was killed left running."""
         await asyncio.to_thread(sweep, str(self._home))
         await asyncio.to_thread(shutil.rmtree, self._home, ignore_errors=True)
-        self._server = ShimServer({"docker": self._tools.docker, "aws": self._tools.aws})
+        self._server = ShimServer(
+            {"docker": self._tools.docker, "aws": self._tools.aws, "end-of-output": self._tools.end_of_output}
+        )
         await self._server.start()
 
     async def close(self) -> None:
@@ -142,7 +146,7 @@ class Act:
         try:
             async with asyncio.timeout(DEADLINE_S):
                 async for line in process.stdout:
-                    if (thing := read(line, jobs)) is not None:
+                    if (thing := self._taken(stage, read(line, jobs))) is not None:
                         ended += thing.event == "job ended"
                         heard(thing)
                 await process.wait()
@@ -151,6 +155,16 @@ class Act:
             complaint.cancel()
         if not ended and stage.run.id not in self._asked:
             raise ActFailed(_last_line(said) or "act ended without a word")
+
+    def _taken(self, stage: Stage, thing: Heard | None) -> Heard | None:
+        """What was heard, without the end of a shell's output: that is for the shell, which waits for it."""
+        if thing is None or thing.event != "said":
+            return thing
+        text, shell = without_end(thing.text, mark=stage.mark)
+        if not shell:
+            return thing
+        self._tools.printed(stage.mark, shell)
+        return replace(thing, text=text) if text else None
 
     async def _leave(self, stage: Stage) -> None:
         """End everything of the attempt and delete its folder."""

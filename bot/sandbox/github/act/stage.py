@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from bot.sandbox.cast import AWS_ACCOUNT, AWS_REGION, GITHUB_REPOSITORY
+from bot.sandbox.github.act import step_shell
 from bot.sandbox.github.git import run_git
 from bot.sandbox.github.people import OWNER
 from bot.sandbox.github.runs import Run
@@ -95,15 +96,16 @@ class Stage:
 
     def _write_programs(self, socket: Path) -> None:
         python = shlex.quote(sys.executable)
-        shim = f"exec {python} -I -S {shlex.quote(str(SHIM))} {shlex.quote(str(socket))}"
+        shim = f"{python} -I -S {shlex.quote(str(SHIM))} {shlex.quote(str(socket))}"
         place = '"$PWD" "$RUNNER_TEMP" "$QUARTERDECK_RUN"'
         real = shutil.which("curl") or "curl"
         curl = f"exec {python} -I -S {shlex.quote(str(HERE / 'curl_shim.py'))} {shlex.quote(real)}"
         lines = {
-            "docker": f'{shim} docker {place} "$@"',
-            "aws": f'{shim} aws {place} "$@"',
+            "docker": f'exec {shim} docker {place} "$@"',
+            "aws": f'exec {shim} aws {place} "$@"',
             "curl": f'{curl} "$@"',
             "python3": f'exec {python} "$@"',
+            **step_shell.scripts(wait=f"{shim} end-of-output {place}"),
         }
         for name, line in lines.items():
             write_program(self.folder / "bin" / name, f"#!/bin/sh\n{line}\n")

@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import sys
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ PUBLISHED = re.compile(r"127\.0\.0\.1:(?P<outside>\d{1,5}):\d{1,5}")
 
 BUILD_S = 3.0
 """How long a build takes, in the world's time: long enough to be watched, and to be cancelled."""
+HEARD_S = 10.0
+"""How long a shell that failed waits for the end of its output to be heard; by this machine's clock."""
 
 Push = Callable[[str, str, str, str], Awaitable[str]]
 """(mark of the attempt, component, commit, tag) to the image's digest."""
@@ -52,6 +55,8 @@ class Attempt:
     digests: dict[tuple[str, str], str] = field(default_factory=dict)
     logs: dict[str, Path] = field(default_factory=dict)
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
+    printed: defaultdict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
+    """By the number of a shell: whether the end of its output has been heard."""
 
 
 class RunnerTools:
@@ -68,7 +73,15 @@ class RunnerTools:
 
     def end(self, mark: str) -> list[asyncio.subprocess.Process]:
         """It is over; returns the processes that it started and that have to be ended."""
-        return self._attempts.pop(mark, Attempt()).processes
+        attempt = self._attempts.pop(mark, Attempt())
+        for end in attempt.printed.values():
+            end.set()  # nobody will hear of it any more
+        return attempt.processes
+
+    def printed(self, mark: str, shell: str) -> None:
+        """The end of a shell's output has been heard; it may have asked for that already or not yet."""
+        if (attempt := self._attempts.get(mark)) is not None:
+            attempt.printed[shell].set()
 
     async def docker(self, argv: Sequence[str], stdin: str) -> tuple[int, str, str]:
         """Run one `docker` command."""
@@ -77,6 +90,10 @@ class RunnerTools:
     async def aws(self, argv: Sequence[str], stdin: str) -> tuple[int, str, str]:
         """Run one `aws` command."""
         return await self._answer(self._aws, argv)
+
+    async def end_of_output(self, argv: Sequence[str], stdin: str) -> tuple[int, str, str]:
+        """Wait until `printed` has been told of the shell."""
+        return await self._answer(self._end_of_output, argv)
 
     async def _answer(self, tool: Callable[["Call"], Awaitable[str]], argv: Sequence[str]) -> tuple[int, str, str]:
         folder, temporary, mark, *words = argv
@@ -87,6 +104,17 @@ class RunnerTools:
             return 0, await tool(Call(Path(folder), Path(temporary), mark, words, attempt)), ""
         except ToolFailed as error:
             return error.code, "", f"{error}\n"
+
+    async def _end_of_output(self, call: "Call") -> str:
+        shell = call.words[0]
+        try:
+            async with asyncio.timeout(HEARD_S):
+                await call.attempt.printed[shell].wait()
+        except TimeoutError as error:
+            raise ToolFailed(f"the last lines of this step were not heard within {HEARD_S:.0f} s") from error
+        finally:
+            call.attempt.printed.pop(shell, None)  # the machine uses the number again
+        return ""
 
     # ---- docker ----------------------------------------------------------------------------------------------
 

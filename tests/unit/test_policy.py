@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 
 from bot.policy import (
+    ANYBODY,
     CONFIGURABLE,
     CONTROL,
     RUNS,
@@ -12,6 +13,7 @@ from bot.policy import (
     Actor,
     Facts,
     PolicyRow,
+    admission,
     authorise,
     places,
     rights,
@@ -228,3 +230,23 @@ def test_rights_says_what_one_may_approve() -> None:
     approvals = ("deploy:run in prod", "rollback:run in prod", "reload:run in control")
     assert of["sre"] == {f"operation:approve of {rule}": True for rule in approvals}
     assert of["dev"] == {f"operation:approve of {rule}": False for rule in approvals}
+
+
+def test_a_wish_for_any_place_goes_where_it_is_granted_and_else_hears_of_a_rule_that_there_is() -> None:
+    view = Action.STATUS_VIEW
+    dev = PolicyRow(view, "dev", requesters=("dev",))
+    prod = PolicyRow(view, "prod", requesters=("sre",))
+    rows = (prod, dev)
+    assert admission(rows, DEV, view, ANYBODY) == authorise(rows, DEV, view, "dev")
+    assert admission(rows, SRE, view, ANYBODY) == authorise(rows, SRE, view, "prod")
+    assert admission(rows, DEV, view, "prod") == authorise(rows, DEV, view, "prod")
+    refused = admission(rows, GUEST, view, ANYBODY)
+    assert refused == authorise(rows, GUEST, view, "prod")
+    assert not refused.allowed and refused.row == prod
+    everywhere = PolicyRow(view, ANYBODY, requesters=("owner",))
+    assert admission((everywhere, dev), GUEST, view, ANYBODY).row == everywhere
+    assert admission((everywhere, dev), DEV, view, ANYBODY).row == dev
+    other = PolicyRow(Action.AUDIT_VIEW, "dev", requesters=("dev",))
+    assert admission((other,), DEV, view, ANYBODY) == authorise((other,), DEV, view, ANYBODY)
+    assert admission((), DEV, view, ANYBODY).row is None
+    assert admission(iter(rows), GUEST, view, ANYBODY) == refused

@@ -20,7 +20,7 @@ from bot.ops.model import Operation, Status, StepState, Verdict
 from bot.ops.record import utc_now
 from bot.ops.rows import with_step
 from bot.ops.seed import load_seed
-from bot.ops.sentences import moment
+from bot.ops.sentences import left_out, moment
 from bot.policy import seeded_rows
 from tests.unit.engine_room import DEV, DEV2, OWNER, SRE, SRE2, Limits, open_room
 from tests.unit.test_lineup import standing
@@ -285,3 +285,8 @@ def _json(**changes: object) -> str:
 
 def test_the_clock_of_everything_that_is_not_under_test_is_aware() -> None:
     assert utc_now().utcoffset() is not None
+
+
+def test_what_was_left_out_is_counted_and_nothing_is_said_of_nothing() -> None:
+    assert left_out(0) == ""
+    assert left_out(1200) == "1,200 more in environments you may not see."

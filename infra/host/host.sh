@@ -129,24 +129,56 @@ parse_record() {
   return 1
 }
 
-# Finds what was deployed last for environment $1 and service $2: on this disk or, on a new one, in the parameter store.
-read_record() {
-  local file text
+# Reads what this host itself noted for environment $1 and service $2 into `record`.
+read_own_record() {
+  local file
+  record=()
   file=$(record_file "$1" "$2")
-  if [[ -r $file ]] && parse_record <"$file"; then return 0; fi
+  [[ -r $file ]] && parse_record <"$file"
+}
+
+# Reads what the parameter store has noted for service $1 into `record`. Returns 1 when it has no note, and 2 when that
+# cannot be told: it did not answer, or with something that is no note. Only the former means "never deployed".
+read_shared_record() {
+  local attempt said=""
   record=()
   [[ -n ${setting[DEPLOYED_PARAMETERS]} ]] || return 1
-  text=$(aws ssm get-parameter --region "${setting[REGION]}" --name "${setting[DEPLOYED_PARAMETERS]}/$2" \
-    --query Parameter.Value --output text 2>/dev/null) || return 1
-  parse_record <<<"$text"
+  for attempt in 1 2 3; do
+    if said=$(aws ssm get-parameter --region "${setting[REGION]}" --name "${setting[DEPLOYED_PARAMETERS]}/$1" \
+      --query Parameter.Value --output text 2>&1); then
+      parse_record <<<"$said" && return 0
+      echo "::log the parameter store's note of what was deployed last is malformed"
+      return 2
+    fi
+    [[ $said != *"(ParameterNotFound)"* ]] || return 1
+    ((attempt == 3)) || sleep "$attempt"
+  done
+  echo "::log the parameter store could not be asked what was deployed last"
+  say_log 5 <<<"$said"
+  return 2
+}
+
+# Finds what was deployed last for environment $1 and service $2: on this disk or, on a new one, in the parameter store.
+# Returns 1 when nothing was, and 2 when that cannot be told.
+read_record() { read_own_record "$1" "$2" || read_shared_record "$2"; }
+
+# Reads what the hosts of this host's group share about service $1. Returns 1 when there is no group or no note, and 2
+# when that cannot be told.
+read_group_record() {
+  record=()
+  [[ -n ${setting[AUTOSCALING_GROUP]} ]] || return 1
+  read_shared_record "$1"
 }
 
 # Remembers, for environment $1 and service $2, that image $3 of commit $4 serves since operation $5. What served before
-# stays remembered as `previous`; the same version again, or the same operation, changes nothing of that.
+# stays remembered as `previous` (a group agrees on it); the same version again, or the same operation, changes nothing
+# of that. With `own` as $6 the note is this host's: the parameter store takes it only when it has none.
 write_record() {
   local text file previous_image previous_commit
   file=$(record_file "$1" "$2")
-  read_record "$1" "$2" || true
+  if ! read_group_record "$2" || [[ "${record[image]} ${record[commit]}" != "$3 $4" ]]; then
+    read_record "$1" "$2" || true
+  fi
   previous_image=${record[previous_image]:-} previous_commit=${record[previous_commit]:-}
   if [[ -n ${record[image]:-} && "${record[image]} ${record[commit]}" != "$3 $4" ]]; then
     previous_image=${record[image]} previous_commit=${record[commit]}
@@ -154,10 +186,19 @@ write_record() {
   text=$(printf '%s\n' "image=$3" "commit=$4" "operation=$5" "previous_image=$previous_image" "previous_commit=$previous_commit")
   mkdir -p "$(dirname "$file")"
   [[ -r $file && $(<"$file") == "$text" ]] || write_whole "$file" <<<"$text" || return 1
-  [[ -z ${setting[DEPLOYED_PARAMETERS]} ]] ||
-    aws ssm put-parameter --region "${setting[REGION]}" --name "${setting[DEPLOYED_PARAMETERS]}/$2" --type String \
-      --overwrite --value "$text" >/dev/null 2>&1 ||
-    echo "::log the parameter store did not take the note of what serves; this host's own note stands"
+  share_record "$2" "$text" "${6:-shared}"
+}
+
+# Puts note $2 of service $1 into the parameter store; with `own` as $3 only when it has none. It is atomic there: of
+# two hosts, one that comes back never puts its older note over the one of a deploy.
+share_record() {
+  local said overwrite=(--overwrite)
+  [[ -n ${setting[DEPLOYED_PARAMETERS]} ]] || return 0
+  [[ $3 != own ]] || overwrite=()
+  said=$(aws ssm put-parameter --region "${setting[REGION]}" --name "${setting[DEPLOYED_PARAMETERS]}/$1" --type String \
+    "${overwrite[@]}" --value "$2" 2>&1) && return 0
+  [[ $3 != own || $said != *"(ParameterAlreadyExists)"* ]] || return 0
+  echo "::log the parameter store did not take the note of what serves: only this host has it"
 }
 
 # Ends as failed in step $1 for reason $2, for scripts that leave everything as it was when they fail.

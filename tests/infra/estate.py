@@ -101,11 +101,11 @@ class Estate:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def open(self) -> None:
-        """Start the account, begin to make the bucket of states, and note what else every account has."""
+        """Start the account, note what every account has, and begin to make the bucket of states."""
         self.account.open()
         self.environ = environment(self.work, self.account.url)
-        self._bootstrapping = self.making("bootstrap", f"REGION={REGION}", "YES=1")
         self.empty = self.holdings()
+        self._bootstrapping = self.making("bootstrap", f"REGION={REGION}", "YES=1")
 
     def close(self) -> None:
         for process in self._running:

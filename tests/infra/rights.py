@@ -276,6 +276,7 @@ PLAN = [
 ]  # fmt: skip
 
 OWN_ROLE, HOST_PROFILE = f"{IAM}:role/quarterdeck-prod-instance", f"{IAM}:instance-profile/quarterdeck-prod-instance"
+FLEET = f"arn:aws:autoscaling:{HERE}:autoScalingGroup:*:autoScalingGroupName/quarterdeck-prod"
 
 APPLY = [
     *may(
@@ -293,12 +294,16 @@ APPLY = [
          f"arn:aws:elasticloadbalancing:{HERE}:loadbalancer/app/quarterdeck-prod/1"),
         ("make a target group", "elasticloadbalancing:CreateTargetGroup",
          f"arn:aws:elasticloadbalancing:{HERE}:targetgroup/qdeck-2026/1"),
-        ("make a fleet", "autoscaling:CreateAutoScalingGroup",
-         f"arn:aws:autoscaling:{HERE}:autoScalingGroup:*:autoScalingGroupName/quarterdeck-prod"),
+        ("make a fleet", "autoscaling:CreateAutoScalingGroup", FLEET),
         ("make a log group", "logs:CreateLogGroup", f"{LOGS}/dev/app"),
         ("make the log group of a network's flow", "logs:CreateLogGroup", f"{LOGS}/flow-logs/quarterdeck-dev"),
         ("make an alarm", "cloudwatch:PutMetricAlarm", f"arn:aws:cloudwatch:{HERE}:alarm:quarterdeck-dev-cpu"),
+        ("give a fleet another target group", "autoscaling:AttachLoadBalancerTargetGroups", FLEET),
+        ("take a target group from a fleet", "autoscaling:DetachLoadBalancerTargetGroups", FLEET),
         ("make a topic", "sns:CreateTopic", f"arn:aws:sns:{HERE}:quarterdeck-dev-alarms"),
+        ("subscribe somebody to it", "sns:Subscribe", f"arn:aws:sns:{HERE}:quarterdeck-dev-alarms"),
+        ("change a subscription", "sns:SetSubscriptionAttributes"),
+        ("end a subscription", "sns:Unsubscribe"),
         ("set a parameter", "ssm:PutParameter", f"{PARAMETERS}/dev/app/TOKEN"),
         ("encrypt it", "kms:Encrypt", OTHER_KEY, decrypting("dev/app/TOKEN")),
         ("make daily snapshots", "dlm:CreateLifecyclePolicy"),
@@ -363,7 +368,10 @@ APPLY = [
         ("give away a snapshot", "ec2:ModifySnapshotAttribute", f"arn:aws:ec2:{REGION}::snapshot/snap-1"),
         ("delete somebody else's load balancer", "elasticloadbalancing:DeleteLoadBalancer",
          f"arn:aws:elasticloadbalancing:{HERE}:loadbalancer/app/payments/1"),
+        ("take a target group from somebody else's fleet", "autoscaling:DetachLoadBalancerTargetGroups",
+         FLEET.replace("quarterdeck-prod", "payments")),
         ("delete somebody else's logs", "logs:DeleteLogGroup", f"arn:aws:logs:{HERE}:log-group:/payments"),
+        ("subscribe to somebody else's topic", "sns:Subscribe", f"arn:aws:sns:{HERE}:payments-alarms"),
         ("change a name in somebody else's zone", "route53:ChangeResourceRecordSets",
          "arn:aws:route53:::hostedzone/Z0123456789NOT"),
         ("delete a vault of somebody else", "backup:DeleteBackupVault", f"arn:aws:backup:{HERE}:backup-vault:payments"),

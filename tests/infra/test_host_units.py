@@ -92,3 +92,16 @@ def test_every_service_is_fenced_in():
         argv = ["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_MOST * 10:.0f}", str(unit)]
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, f"{unit.name}: {done.stdout[-200:]}"
+
+
+def test_the_bots_unit_waits_for_nothing_that_it_fetches_itself():
+    unit = (HOST / "systemd" / "quarterdeck-bot.service").read_text()
+    assert "quarterdeck.toml" not in unit
+    assert "ExecCondition=/usr/bin/grep -qs ^BOT_IMAGE=. /etc/quarterdeck/host.env\n" in unit
+    (writable,) = re.findall(r"^ReadWritePaths=(.*)$", unit, re.MULTILINE)
+    assert {"/etc/quarterdeck", "/var/lib/quarterdeck-bot"} <= set(writable.split())
+
+
+def test_the_doctor_sends_nobody_after_what_the_image_has_removed():
+    assert "snap" in (ROOT / "infra" / "packer" / "provision" / "programs").read_text()
+    assert "snap" not in (HOST / "doctor").read_text()

@@ -45,6 +45,7 @@ RIGHTS_OF_COMMANDS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("ecr", "get-login-password"): ("ecr:GetAuthorizationToken",),
     ("s3", "cp"): ("s3:GetObject",),
     ("s3api", '"$operation"'): ("s3:GetObject", "s3:PutObject", "s3:ListBucket"),
+    ("s3api", "get-object"): ("s3:GetObject",),
     ("ssm", "get-parameter"): ("ssm:GetParameter",),
     ("ssm", "get-parameters-by-path"): ("ssm:GetParametersByPath",),
     ("ssm", "put-parameter"): ("ssm:PutParameter",),

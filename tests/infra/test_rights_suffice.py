@@ -20,7 +20,8 @@ terraform.need()
 ACTIONS_ON = {
     "aws_autoscaling_group": (
         "autoscaling:CreateAutoScalingGroup UpdateAutoScalingGroup DeleteAutoScalingGroup CreateOrUpdateTags "
-        "PutScalingPolicy DeletePolicy StartInstanceRefresh EnableMetricsCollection"
+        "PutScalingPolicy DeletePolicy StartInstanceRefresh EnableMetricsCollection AttachLoadBalancerTargetGroups "
+        "DetachLoadBalancerTargetGroups"
     ),
     "aws_cloudwatch_dashboard": "cloudwatch:PutDashboard DeleteDashboards",
     "aws_cloudwatch_log_group": "logs:CreateLogGroup PutRetentionPolicy DeleteLogGroup TagResource UntagResource",
@@ -54,7 +55,7 @@ ACTIONS_ON = {
         "ec2:CreateSecurityGroup AuthorizeSecurityGroupIngress AuthorizeSecurityGroupEgress "
         "RevokeSecurityGroupIngress RevokeSecurityGroupEgress DeleteSecurityGroup"
     ),
-    "aws_sns_topic": "sns:CreateTopic SetTopicAttributes Subscribe Unsubscribe DeleteTopic TagResource",
+    "aws_sns_topic": "sns:CreateTopic SetTopicAttributes Subscribe DeleteTopic TagResource",
     "aws_ssm_parameter": "ssm:PutParameter DeleteParameter AddTagsToResource RemoveTagsFromResource",
     "aws_subnet": "ec2:CreateSubnet ModifySubnetAttribute DeleteSubnet",
     "aws_vpc": "ec2:CreateVpc ModifyVpcAttribute DeleteVpc",
@@ -70,6 +71,7 @@ WITHOUT_ARN = {
     "aws_default_security_group": "ec2:RevokeSecurityGroupIngress RevokeSecurityGroupEgress CreateTags",
     "aws_flow_log": "ec2:CreateFlowLogs DeleteFlowLogs",
     "aws_nat_gateway": "ec2:CreateNatGateway DeleteNatGateway",
+    "aws_sns_topic_subscription": "sns:SetSubscriptionAttributes Unsubscribe",
     "aws_wafv2_web_acl_logging_configuration": "logs:CreateLogDelivery DeleteLogDelivery PutResourcePolicy",
 }
 PART_OF_ANOTHER = {
@@ -79,7 +81,6 @@ PART_OF_ANOTHER = {
     "aws_route",
     "aws_route_table_association",
     "aws_sns_topic_policy",
-    "aws_sns_topic_subscription",
     "aws_vpc_security_group_egress_rule",
     "aws_vpc_security_group_ingress_rule",
     "aws_wafv2_web_acl_association",

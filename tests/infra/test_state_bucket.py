@@ -62,6 +62,16 @@ def make(infra: Path, *arguments: str, environ: Mapping[str, str]) -> Made:
     return Made(done.returncode, done.stdout, time.monotonic() - began)
 
 
+def initialised(work: Path) -> Path:
+    """A copy of `infra/` in which `init` of dev was done before."""
+    infra = copy_infra(work)
+    (infra / "backend.hcl").write_text('bucket = "b"\nregion = "eu-central-1"\nkms_key_id = "k"\n')
+    data = infra / "environments" / "dev" / ".terraform" / REGION
+    data.mkdir(parents=True)
+    (data / "terraform.tfstate").write_text("{}")
+    return infra
+
+
 class Harbour:
     """An account's second bucket of states, with a copy of `infra/` of its own."""
 
@@ -167,6 +177,13 @@ def test_one_may_choose_the_version_and_sees_them_all(harbour, adopted):
     assert [line.startswith("infra: *") for line in listed] == [True, False, False, False]
 
 
+def test_the_current_version_can_be_written_once_more_so_that_s3_copies_it(harbour, adopted):
+    harbour.keep(state(1, "a"))
+    (only,) = harbour.versions()
+    harbour.make("state-restore", *WHERE, f"VERSION={only}").ok()
+    assert harbour.current() == state(1, "a") and len(harbour.versions()) == 2
+
+
 def test_what_cannot_be_put_back_is_said_and_nothing_is_changed(harbour, adopted):
     harbour.keep(b"{}", b"nonsense")
     none = harbour.make("state-restore", *WHERE)
@@ -240,13 +257,15 @@ def test_a_command_that_cannot_be_understood_is_answered_in_a_sentence(tmp_path,
     ],
 )
 def test_nothing_is_changed_or_destroyed_without_a_word(tmp_path, arguments, sentence):
-    infra = copy_infra(tmp_path)
-    (infra / "backend.hcl").write_text('bucket = "b"\nregion = "eu-central-1"\nkms_key_id = "k"\n')
-    data = infra / "environments" / "dev" / ".terraform" / REGION
-    data.mkdir(parents=True)
-    (data / "terraform.tfstate").write_text("{}")
+    infra = initialised(tmp_path)
     made = make(infra, *arguments, *WHERE, environ=terraform.environment(tmp_path))
     assert made.code == 2 and sentence in made.text
+
+
+def test_an_init_that_fails_is_not_covered_by_an_earlier_one(tmp_path):
+    infra = initialised(tmp_path)
+    made = make(infra, "init", *WHERE, "ARGS=-of-no-such-name", environ=terraform.environment(tmp_path))
+    assert made.code == 2 and "flag provided but not defined: -of-no-such-name" in made.text
 
 
 def test_the_list_of_commands_names_each(tmp_path):

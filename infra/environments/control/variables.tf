@@ -27,7 +27,7 @@ variable "environments" {
 }
 
 variable "further_regions" {
-  description = "Second regions: images are copied there and the roles may work there. Counts only with account_wide, so that a second region takes the same values."
+  description = "Second regions: images that are pushed from then on are copied there and the roles may work there. Apply this root in each of them first: ECR makes repositories that are missing there. Counts only with account_wide, so that a second region takes the same values."
   type        = set(string)
   default     = []
 

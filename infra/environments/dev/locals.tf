@@ -16,5 +16,5 @@ locals {
     # Where containers' output goes, and where it is noted what serves, for the next boot or the next instance.
     LOG_GROUP_PREFIX    = "/quarterdeck/${local.environment}"
     DEPLOYED_PARAMETERS = "/quarterdeck/deployed/${local.environment}"
-  }, var.settings)
+  }, var.run_bot ? { BOT_ROLE_ARN = local.shared.bot_role_arn } : {}, var.settings)
 }

@@ -113,7 +113,7 @@ variable "detailed_monitoring" {
 }
 
 variable "run_bot" {
-  description = "Whether the bot runs on this host: its instance role may then take the bot's role."
+  description = "Whether the bot runs on this host: its instance role may then take the bot's role, and the host is told which one that is. The image comes with settings: BOT_IMAGE."
   type        = bool
   default     = false
 }

@@ -69,9 +69,14 @@ resource "aws_dlm_lifecycle_policy" "daily" {
       tags_to_add = { CreatedBy = var.name }
     }
 
-    parameters {
-      # Copies are made while the instance runs: what it keeps (container images, env files) survives a power cut as well.
-      no_reboot = var.kind == "image" ? true : null
+    # Copies are made while the instance runs: what it keeps (container images, env files) survives a power cut as well.
+    # Snapshots are always made so, and have no such parameter.
+    dynamic "parameters" {
+      for_each = var.kind == "image" ? [true] : []
+
+      content {
+        no_reboot = parameters.value
+      }
     }
   }
 

@@ -79,7 +79,7 @@ variable "state_replication" {
 }
 
 variable "image_replication_regions" {
-  description = "Regions to which every image that is pushed to ECR from now on is copied, so that a second region can start them; empty: none. One list an account and region."
+  description = "Regions to which every image that is pushed to ECR from now on is copied, so that a second region can start them; empty: none. One list an account and region: it replaces the one there is."
   type        = set(string)
   default     = []
 

@@ -263,7 +263,7 @@ data "aws_iam_policy_document" "config" {
 
   statement {
     sid       = "Deliver"
-    actions   = ["s3:PutObject"]
+    actions   = ["s3:PutObject", "s3:PutObjectAcl"]
     resources = ["${aws_s3_bucket.records[0].arn}/config/AWSLogs/${local.account}/*"]
   }
 

@@ -344,12 +344,14 @@ data "aws_iam_policy_document" "apply_services" {
   statement {
     sid = "LoadBalancersAndFleets"
     actions = [
+      "autoscaling:AttachLoadBalancerTargetGroups",
       "autoscaling:CancelInstanceRefresh",
       "autoscaling:CreateAutoScalingGroup",
       "autoscaling:CreateOrUpdateTags",
       "autoscaling:DeleteAutoScalingGroup",
       "autoscaling:DeletePolicy",
       "autoscaling:DeleteTags",
+      "autoscaling:DetachLoadBalancerTargetGroups",
       "autoscaling:DisableMetricsCollection",
       "autoscaling:EnableMetricsCollection",
       "autoscaling:PutScalingPolicy",
@@ -401,11 +403,9 @@ data "aws_iam_policy_document" "apply_services" {
       "logs:UntagResource",
       "sns:CreateTopic",
       "sns:DeleteTopic",
-      "sns:SetSubscriptionAttributes",
       "sns:SetTopicAttributes",
       "sns:Subscribe",
       "sns:TagResource",
-      "sns:Unsubscribe",
       "sns:UntagResource",
     ]
     resources = flatten([
@@ -418,6 +418,13 @@ data "aws_iam_policy_document" "apply_services" {
         "arn:aws:sns:*:${local.account}:${var.project}-${environment}*",
       ]
     ])
+  }
+
+  # AWS knows no resources for these two: whose subscription it is cannot be told.
+  statement {
+    sid       = "Subscriptions"
+    actions   = ["sns:SetSubscriptionAttributes", "sns:Unsubscribe"]
+    resources = ["*"]
   }
 
   statement {

@@ -21,11 +21,22 @@ output "availability_zones" {
 output "public_subnet_ids" {
   description = "One subnet in each zone whose addresses can be public."
   value       = local.public_subnet_ids
+
+  # Whoever puts something there finds the way out open: a host asks for its image as soon as it starts.
+  depends_on = [aws_route.internet, aws_route_table_association.public]
 }
 
 output "private_subnet_ids" {
   description = "One subnet in each zone that cannot be reached from the internet; empty without private_subnets."
   value       = local.private_subnet_ids
+
+  depends_on = [
+    aws_route.nat,
+    aws_route_table_association.private,
+    aws_vpc_endpoint.interface,
+    aws_vpc_endpoint.s3,
+    aws_vpc_security_group_ingress_rule.endpoints,
+  ]
 }
 
 output "nat_public_ips" {

@@ -1,5 +1,5 @@
 locals {
-  logs      = toset(["app", "bot", "host"])
+  logs      = toset(["app", "bot"])
   region    = data.aws_region.current.name
   partition = data.aws_partition.current.partition
   account   = data.aws_caller_identity.current.account_id

@@ -23,8 +23,12 @@ variable "parameters" {
     error_message = "Each parameter's name must have 1 to 64 of A-Z, 0-9 and _ and begin with a letter: it becomes an environment variable."
   }
   validation {
-    condition     = alltrue([for key, one in var.parameters : !can(regex("^(PATH|HOME|PORT|HOST|LD_.*|PYTHON.*|APP_COMMIT|APP_BUILT_FROM|QUARTERDECK_.*)$", coalesce(one.name, key)))])
-    error_message = "PATH, HOME, PORT, HOST, LD_*, PYTHON*, APP_COMMIT, APP_BUILT_FROM and QUARTERDECK_* are reserved: the host would refuse the rollout. Take another name."
+    condition = alltrue([
+      for key, one in var.parameters :
+      !can(regex("^(PATH|HOME|PORT|HOST|LD_.*|PYTHON.*|APP_COMMIT|APP_BUILT_FROM|QUARTERDECK_.*)$", coalesce(one.name, key)))
+      || one.service == "bot" && contains(["QUARTERDECK_DISCORD_TOKEN", "QUARTERDECK_GITHUB_TOKEN"], coalesce(one.name, key))
+    ])
+    error_message = "PATH, HOME, PORT, HOST, LD_*, PYTHON*, APP_COMMIT, APP_BUILT_FROM and QUARTERDECK_* are reserved: the host would refuse the rollout. Take another name. Only the service bot has QUARTERDECK_DISCORD_TOKEN and QUARTERDECK_GITHUB_TOKEN."
   }
   validation {
     condition     = alltrue([for one in var.parameters : can(regex("^[a-z][a-z0-9-]{0,31}$", one.service))])

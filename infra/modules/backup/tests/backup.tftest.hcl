@@ -48,6 +48,10 @@ run "daily_copies_kept_for_a_week" {
     error_message = "The policy must make snapshots, and be on."
   }
   assert {
+    condition     = length(aws_dlm_lifecycle_policy.daily[0].policy_details[0].parameters) == 0
+    error_message = "Snapshots know nothing of reboots: AWS refuses an empty block."
+  }
+  assert {
     condition     = aws_iam_role.snapshots[0].permissions_boundary == var.permissions_boundary_arn
     error_message = "The role must carry the boundary."
   }

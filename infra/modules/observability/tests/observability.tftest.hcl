@@ -29,8 +29,8 @@ run "one_instance_is_watched" {
   command = plan
 
   assert {
-    condition     = [for one in aws_cloudwatch_log_group.this : "${one.name} ${one.retention_in_days}"] == ["/quarterdeck/dev/app 30", "/quarterdeck/dev/bot 30", "/quarterdeck/dev/host 30"]
-    error_message = "Each of app, bot and host has its log group, and lines go after 30 days."
+    condition     = [for one in aws_cloudwatch_log_group.this : "${one.name} ${one.retention_in_days}"] == ["/quarterdeck/dev/app 30", "/quarterdeck/dev/bot 30"]
+    error_message = "Each of app and bot has its log group, and lines go after 30 days."
   }
   assert {
     condition     = output.alarm_names == toset(["quarterdeck-dev-host-status", "quarterdeck-dev-host-cpu", "quarterdeck-dev-host-memory", "quarterdeck-dev-host-disk"])
@@ -64,8 +64,8 @@ run "one_instance_is_watched" {
     error_message = "Only this account's alarms may speak on the topic."
   }
   assert {
-    condition     = output.dashboard_name == "quarterdeck-dev" && length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == 8
-    error_message = "The dashboard shows the alarms, four pictures and three logs."
+    condition     = output.dashboard_name == "quarterdeck-dev" && length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == 7
+    error_message = "The dashboard shows the alarms, four pictures and two logs."
   }
 }
 

@@ -76,6 +76,36 @@ run "a_reserved_name" {
   expect_failures = [var.parameters]
 }
 
+run "the_bot_gets_its_two_tokens" {
+  command = plan
+  variables {
+    parameters = {
+      QUARTERDECK_DISCORD_TOKEN = { service = "bot", description = "The bot's token at Discord." }
+      QUARTERDECK_GITHUB_TOKEN  = { service = "bot", description = "Its token at GitHub." }
+    }
+  }
+  assert {
+    condition     = output.parameter_names["QUARTERDECK_GITHUB_TOKEN"] == "/quarterdeck/dev/bot/QUARTERDECK_GITHUB_TOKEN"
+    error_message = "The bot's secrets lie where its host looks for them."
+  }
+}
+
+run "the_bots_tokens_are_no_other_services" {
+  command = plan
+  variables {
+    parameters = { QUARTERDECK_DISCORD_TOKEN = { service = "app", description = "x" } }
+  }
+  expect_failures = [var.parameters]
+}
+
+run "the_bot_has_no_other_reserved_name" {
+  command = plan
+  variables {
+    parameters = { QUARTERDECK_OTHER = { service = "bot", description = "x" } }
+  }
+  expect_failures = [var.parameters]
+}
+
 run "a_service_has_a_form" {
   command = plan
   variables {

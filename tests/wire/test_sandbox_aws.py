@@ -60,7 +60,7 @@ async def test_the_account_begins_with_what_terraform_makes(cloud: Cloud):
         ("app", "IMMUTABLE"),
         ("bot", "IMMUTABLE"),
     }
-    found = await ec2.describe_instances(Filters=[{"Name": "tag:quarterdeck-environment", "Values": ["prod"]}])
+    found = await ec2.describe_instances(Filters=[{"Name": "tag:Environment", "Values": ["prod"]}])
     (instance,) = found["Reservations"][0]["Instances"]
     assert (instance["InstanceId"], instance["State"]["Name"]) == (cloud.host.instance_id("prod"), "running")
     documents = (await ssm.list_documents(Filters=[{"Key": "Owner", "Values": ["Self"]}]))["DocumentIdentifiers"]

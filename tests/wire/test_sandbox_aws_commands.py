@@ -251,7 +251,7 @@ async def test_targets_are_found_by_tag(cloud: Cloud):
     ssm = await cloud.client("ssm")
     sent = await ssm.send_command(
         DocumentName=await script(cloud, 'basename "$(dirname "$HOME")"'),
-        Targets=[{"Key": "tag:quarterdeck-environment", "Values": ["prod"]}],
+        Targets=[{"Key": "tag:Environment", "Values": ["prod"]}],
     )
     assert (await cloud.ended(sent["Command"]["CommandId"], environment="prod")).output == "prod\n"
 

@@ -56,8 +56,9 @@ async def _parameters(ssm: Any, environment: str) -> None:
 async def _instances(ec2: Any, instances: Mapping[str, str]) -> None:
     for environment, instance_id in instances.items():
         tags = [
-            {"Key": "Name", "Value": f"{environment}-host"},
-            {"Key": "quarterdeck-environment", "Value": environment},
+            {"Key": "Name", "Value": f"quarterdeck-{environment}"},
+            {"Key": "Project", "Value": "quarterdeck"},
+            {"Key": "Environment", "Value": environment},
         ]
         made = await ec2.run_instances(
             ImageId=IMAGE_ID,

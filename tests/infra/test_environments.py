@@ -39,7 +39,7 @@ def test_a_second_plan_of_control_says_no_changes(control, stopwatch):
 
 def test_dev_is_applied_and_its_state_is_in_the_bucket(estate, dev):
     addresses = estate.addresses("dev")
-    assert sorted(addresses) == sorted(dev.run.done) and 35 <= len(addresses) <= 50
+    assert sorted(addresses) == sorted(dev.run.done) and 30 <= len(addresses) <= 50
 
 
 def test_dev_starts_the_image_that_the_parameter_names_as_it_should(estate, dev):

@@ -10,7 +10,7 @@ packages=(
   chromium
   podman runc iptables containernetworking-plugins golang-github-containernetworking-plugin-dnsname mmdebstrap
   docker-registry
-  packer iproute2 curl systemd gpg openssh-client
+  packer iproute2 curl systemd gpg openssh-client python3
 )
 policy=/usr/sbin/policy-rc.d
 log=.cache/servers.log

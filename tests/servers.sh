@@ -11,6 +11,7 @@ packages=(
   podman runc iptables containernetworking-plugins golang-github-containernetworking-plugin-dnsname mmdebstrap
   docker-registry
   packer iproute2 curl systemd gpg openssh-client python3
+  prometheus prometheus-alertmanager prometheus-node-exporter
 )
 policy=/usr/sbin/policy-rc.d
 log=.cache/servers.log

@@ -138,6 +138,7 @@ class QuarterdeckBot(commands.Bot):
             http_trace=front.trace,
         )
         metrics.gateway_latency_seconds.set_function(lambda: (self.heartbeat() or (0, math.nan))[1])
+        metrics.gateway_connected.set_function(lambda: float(self._connected))
         self._heartbeat: tuple[float, float] | None = None
         self._guild = discord.Object(settings.guild_id)
         self.front = front

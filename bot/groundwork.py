@@ -8,10 +8,12 @@ import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from bot.clients.alertmanager import AlertmanagerClient
 from bot.clients.aws import AwsClient
 from bot.clients.discord import DiscordClient
 from bot.clients.github import GithubClient
 from bot.clients.http import HttpClient
+from bot.clients.prometheus import PrometheusClient
 from bot.db.database import Database
 from bot.db.opening import FileLock
 from bot.logs import Redactor
@@ -29,7 +31,7 @@ from bot.services.catalog import Catalog
 from bot.services.deploy import DeployHandler
 from bot.services.history import History
 from bot.services.images import Images
-from bot.services.outside import Outside
+from bot.services.outside import ALERTMANAGER, PROMETHEUS, Outside
 from bot.services.release import Release
 from bot.services.rollback import RollbackHandler
 from bot.services.rollout import Rollout
@@ -49,6 +51,9 @@ class Clients:
     discord: DiscordClient
     github: GithubClient
     aws: AwsClient
+    alertmanager: AlertmanagerClient | None
+    """None where the file names no address of it."""
+    prometheus: PrometheusClient | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +99,7 @@ async def open_core(
     metrics = metrics or Metrics()
     database = await Database.open(settings.database_file, exclusive=exclusive, held=held, metrics=metrics)
     stack.push_async_callback(database.close)
-    outside = Outside(settings.environments)
+    outside = Outside(settings.environments, beside=_monitoring_parts(settings))
     clients = await _open_clients(settings, outside, stack)
     store = await _open_store(settings, database, redactor, seeds=exclusive)
     registry, people = Registry(), _people(settings)
@@ -152,7 +157,28 @@ async def _open_clients(settings: Settings, outside: Outside, stack: AsyncExitSt
         hearing=outside,
     )  # fmt: skip
     stack.push_async_callback(aws.close)
-    return Clients(http, discord, github, aws)
+    alertmanager, prometheus = _open_monitoring(settings, http, outside, stack)
+    return Clients(http, discord, github, aws, alertmanager, prometheus)
+
+
+def _monitoring_parts(settings: Settings) -> tuple[str, ...]:
+    alerts = settings.alerts is not None and settings.alerts.alertmanagers
+    return (*((ALERTMANAGER,) if alerts else ()), *((PROMETHEUS,) if settings.metrics else ()))
+
+
+def _open_monitoring(
+    settings: Settings, http: HttpClient, outside: Outside, stack: AsyncExitStack
+) -> tuple[AlertmanagerClient | None, PrometheusClient | None]:
+    alertmanager = prometheus = None
+    if settings.alerts is not None and settings.alerts.alertmanagers:
+        urls = [str(url) for url in settings.alerts.alertmanagers]
+        alertmanager = AlertmanagerClient(urls=urls, http=http, timeout_s=settings.alerts.timeout_s, hearing=outside)
+    if (metrics := settings.metrics) is not None:
+        prometheus = PrometheusClient(
+            str(metrics.url), timeout_s=metrics.timeout_s, concurrency=metrics.concurrency, hearing=outside
+        )
+        stack.callback(prometheus.close)
+    return alertmanager, prometheus
 
 
 def _open_services(

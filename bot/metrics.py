@@ -9,6 +9,7 @@ _QUICK_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _STORAGE_S = (0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0)
 _OPERATION_S = (5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 _GROUPS = (1, 2, 4, 8, 16, 32, 64, 128)
+_BODY_BYTES = (1e3, 1e4, 1e5, 1e6, 4e6, 16e6)
 
 
 class Metrics:
@@ -19,6 +20,7 @@ class Metrics:
         self._operations()
         self._doors()
         self._outside()
+        self._alerts()
 
     def _operations(self) -> None:
         self.operations_ended = Counter(
@@ -82,6 +84,16 @@ class Metrics:
             "Heartbeat latency of the Discord gateway.",
             registry=self.registry,
         )
+        self.gateway_connected = Gauge(
+            "quarterdeck_gateway_connected",
+            "1 while the Discord gateway is connected, else 0.",
+            registry=self.registry,
+        )
+        self.card_oldest_seconds = Gauge(
+            "quarterdeck_card_oldest_seconds",
+            "For how long the card that waits longest has not shown the newest rows; 0 when every card does.",
+            registry=self.registry,
+        )
         self.build_info = Gauge(
             "quarterdeck_build_info",
             "Always 1; the label says which version runs.",
@@ -113,6 +125,48 @@ class Metrics:
             "quarterdeck_database_commit_writes",
             "How many writes shared one commit.",
             buckets=_GROUPS,
+            registry=self.registry,
+        )
+
+    def _alerts(self) -> None:
+        self.alert_webhooks = Counter(
+            "quarterdeck_alert_webhooks",
+            "Requests to the listener for alerts by what became of them (`taken`, or why they were turned away).",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.alert_webhooks_malformed = Counter(
+            "quarterdeck_alert_webhooks_malformed",
+            "Payloads that could not be read, by what was wrong with them.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.alert_webhook_bytes = Histogram(
+            "quarterdeck_alert_webhook_bytes",
+            "Size of the bodies of payloads.",
+            buckets=_BODY_BYTES,
+            registry=self.registry,
+        )
+        self.alert_webhook_seconds = Histogram(
+            "quarterdeck_alert_webhook_seconds",
+            "Time from the headers of a webhook to its answer, the commit of its payload included.",
+            buckets=_QUICK_S,
+            registry=self.registry,
+        )
+        self.alert_backlog = Gauge(
+            "quarterdeck_alert_backlog",
+            "Payloads that are stored and not yet applied to cards.",
+            registry=self.registry,
+        )
+        self.alert_backlog_seconds = Gauge(
+            "quarterdeck_alert_backlog_seconds",
+            "Age of the oldest payload that is not yet applied; 0 when there is none.",
+            registry=self.registry,
+        )
+
+        self.alertmanager_reachable = Gauge(
+            "quarterdeck_alertmanager_reachable",
+            "1 while Alertmanager's own API answers, 0 while it does not.",
             registry=self.registry,
         )
 

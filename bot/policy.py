@@ -1,9 +1,9 @@
 """Who may do what, and who must agree: pure decisions from rows. Every door asks here, and only here is decided.
 
 Two kinds of rules: *rows*, which the configuration may replace (who may ask for a deploy, who must approve it), and
-four that hold everywhere: everybody may ask about themselves; whoever changes something must be a person that the
-configuration names, because votes count persons; approving, denying, cancelling, closing and resuming follow the
-operation's own row; and whoever has voted may take the own vote back.
+five that hold everywhere: everybody may ask about themselves; whoever changes something must be a person that the
+configuration names, because votes count persons; what happens at once waits for no approval; approving, denying,
+cancelling, closing and resuming follow the operation's own row; and whoever has voted may take the own vote back.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,6 +26,12 @@ class Action(StrEnum):
     RELOAD = "reload:run"
     AUDIT_VIEW = "audit:view"
     STATUS_VIEW = "status:view"
+    ALERT_VIEW = "alert:view"
+    ALERT_ACK = "alert:ack"
+    SILENCE_WRITE = "silence:write"
+    ONCALL_WRITE = "oncall:write"
+    METRICS_VIEW = "metrics:view"
+    METRICS_QUERY = "metrics:query"
     SELF_VIEW = "self:view"
 
 
@@ -37,12 +43,15 @@ class Door(StrEnum):
     SCHEDULE = "schedule"
 
 
-CONFIGURABLE = frozenset(
-    {Action.DEPLOY, Action.ROLLBACK, Action.RELOAD, Action.OPERATION_VIEW, Action.STATUS_VIEW, Action.AUDIT_VIEW}
-)
-"""The actions for which rows are read; the others follow from these."""
 RUNS = frozenset({Action.DEPLOY, Action.ROLLBACK, Action.RELOAD})
-"""The actions that start an operation, and that only a known person may ask for."""
+"""The actions that start an operation."""
+AT_ONCE = frozenset({Action.ALERT_ACK, Action.SILENCE_WRITE, Action.ONCALL_WRITE})
+"""The actions that change something without an operation: nothing of them can wait for an approval."""
+CONFIGURABLE = RUNS | AT_ONCE | {
+    Action.OPERATION_VIEW, Action.STATUS_VIEW, Action.AUDIT_VIEW,
+    Action.ALERT_VIEW, Action.METRICS_VIEW, Action.METRICS_QUERY,
+}  # fmt: skip
+"""The actions for which rows are read; the others follow from these."""
 ANYBODY = "*"
 CONTROL = "control"
 """The environment of the bot itself, its policy and its people: built in, rows may name it, no target of deploys."""
@@ -128,6 +137,13 @@ def seeded_rows() -> tuple[PolicyRow, ...]:
         PolicyRow(Action.OPERATION_VIEW, ANYBODY, requesters=(ANYBODY,)),
         PolicyRow(Action.STATUS_VIEW, ANYBODY, requesters=(ANYBODY,)),
         PolicyRow(Action.AUDIT_VIEW, ANYBODY, requesters=(ANYBODY,)),
+        PolicyRow(Action.ALERT_VIEW, ANYBODY, requesters=(ANYBODY,)),
+        PolicyRow(Action.ALERT_ACK, ANYBODY, requesters=("dev", "sre", "owner")),
+        PolicyRow(Action.SILENCE_WRITE, ANYBODY, requesters=("sre", "owner")),
+        PolicyRow(Action.SILENCE_WRITE, "dev", requesters=("dev", "sre", "owner")),
+        PolicyRow(Action.ONCALL_WRITE, ANYBODY, requesters=("sre", "owner")),
+        PolicyRow(Action.METRICS_VIEW, ANYBODY, requesters=(ANYBODY,)),
+        PolicyRow(Action.METRICS_QUERY, ANYBODY, requesters=("sre", "owner")),
     )
 
 
@@ -150,8 +166,11 @@ def authorise(
         return _no_rule(action, environment)
     if not _holds(actor, row.requesters):
         return _deny(row.rule, f"{who(row.requesters)} may do that; {_held(actor)}.", _ask(row.requesters), row)
-    if action in RUNS and not actor.known:
+    if action in RUNS | AT_ONCE and not actor.known:
         return _unknown_person(actor, row.rule, row)
+    if action in AT_ONCE and row.quorum > 0:
+        why = "it wants an approval, and what happens at once can wait for none, so it cannot be done."
+        return _deny(row.rule, why, "An owner must take the approval out of the policy.", row)
     return _allow(row, actor, facts)
 
 
@@ -230,7 +249,7 @@ def _holds(actor: Actor, roles: tuple[str, ...]) -> bool:
 
 
 def _rule(action: Action, environment: str) -> str:
-    return action.value if environment == ANYBODY else f"{action.value} in {environment}"
+    return action.value if environment in (ANYBODY, "") else f"{action.value} in {environment}"
 
 
 def who(roles: tuple[str, ...]) -> str:
@@ -317,7 +336,7 @@ def places(action: Action, environments: Iterable[str], rows: Iterable[PolicyRow
         return (CONTROL,)
     if action in RUNS:
         return tuple(environments)
-    return (*environments, CONTROL) if _named_by(rows, action) else (ANYBODY,)
+    return tuple(dict.fromkeys((*environments, CONTROL))) if _named_by(rows, action) else (ANYBODY,)
 
 
 def rights(

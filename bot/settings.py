@@ -7,35 +7,29 @@ outside says about them (does the channel exist?) is the doctor's business.
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    HttpUrl,
-    SecretStr,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
 
+from bot.alert_settings import AlertSettings, MetricsSettings
 from bot.db import DATABASE_NAME
 from bot.errors import Misconfigured
-from bot.policy import CONFIGURABLE, CONTROL, Action, PolicyRow, seeded_rows
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
-"""Names of environments, services, roles and people: lower case, at most 32 characters."""
-Snowflake = Annotated[int, Field(gt=0, lt=2**63)]
+from bot.policy import AT_ONCE, CONFIGURABLE, CONTROL, Action, PolicyRow, seeded_rows
+from bot.sections import Name, Section, Snowflake
 
 SECRETS: Mapping[str, str] = {
     "discord_token": "QUARTERDECK_DISCORD_TOKEN",
     "github_token": "QUARTERDECK_GITHUB_TOKEN",
 }
 """Which environment variable brings which secret. AWS credentials come by the AWS SDK's own chain."""
+
+SECTION_SECRETS: Mapping[str, tuple[str, str]] = {
+    "alertmanager_token": ("alerts", "QUARTERDECK_ALERTMANAGER_TOKEN"),
+}
+"""Secrets that are needed only where the file has the section that is named first."""
 
 AWS_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 """Variables of the AWS SDK's chain whose values are secrets."""
@@ -55,11 +49,7 @@ TRIAL_MARK = "SANDBOX"
 """What the trial profile writes on everything that it shows: real people see it, and nothing behind it is real."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DiscordSettings(_Section):
+class DiscordSettings(Section):
     """Which guild and channels. `api_url` and `gateway_url` only point a bot at a sandbox."""
 
     guild_id: Snowflake
@@ -72,7 +62,7 @@ class DiscordSettings(_Section):
     nonce_doubt_s: float = Field(default=120, ge=1, le=120)
 
 
-class GithubSettings(_Section):
+class GithubSettings(Section):
     """The repository that holds the services, and the one workflow that the bot dispatches."""
 
     repository: str = Field(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")
@@ -85,7 +75,7 @@ class GithubSettings(_Section):
     build_timeout_s: float = Field(default=1800, ge=10)
 
 
-class AwsSettings(_Section):
+class AwsSettings(Section):
     """Region and documents. Credentials come from the SDK's own chain, never from this file."""
 
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
@@ -97,7 +87,7 @@ class AwsSettings(_Section):
     rollout_timeout_s: int = Field(default=600, ge=30, le=172800)
 
 
-class EnvironmentSettings(_Section):
+class EnvironmentSettings(Section):
     """One environment: where it runs, which refs may go there, where its cards are shown."""
 
     instance_id: str = Field(pattern=r"^i-[0-9a-f]{8,17}$")
@@ -110,7 +100,7 @@ class EnvironmentSettings(_Section):
     """The environment whose running version is this one's default (`prod` follows `dev`)."""
 
 
-class ServiceSettings(_Section):
+class ServiceSettings(Section):
     """One deployable component: the paths it is built from, its image repository, where it answers."""
 
     paths: tuple[str, ...] = Field(min_length=1)
@@ -120,7 +110,7 @@ class ServiceSettings(_Section):
     not_deployable_reason: str = ""
 
 
-class PersonSettings(_Section):
+class PersonSettings(Section):
     """One person: the accounts that are the same human, and the duties that hold even when Discord cannot be asked."""
 
     name: Name
@@ -130,7 +120,7 @@ class PersonSettings(_Section):
     duties: tuple[Name, ...] = ()
 
 
-class PolicySettings(_Section):
+class PolicySettings(Section):
     """One row of the policy as written in the file."""
 
     action: Action
@@ -146,7 +136,7 @@ class PolicySettings(_Section):
         return PolicyRow(**self.model_dump())
 
 
-class LimitSettings(_Section):
+class LimitSettings(Section):
     """How long things may wait."""
 
     approved_to_start_s: int = Field(default=15 * 60, ge=10)
@@ -155,7 +145,7 @@ class LimitSettings(_Section):
     concurrency: int = Field(default=8, ge=1, le=64)
 
 
-class BackupSettings(_Section):
+class BackupSettings(Section):
     """Copies of the database by schedule. `every_h` divides a day, so that they fall on the same hours."""
 
     directory: Path | None = None
@@ -163,7 +153,7 @@ class BackupSettings(_Section):
     keep: int = Field(default=28, ge=1, le=10_000)
 
 
-class RetentionSettings(_Section):
+class RetentionSettings(Section):
     """How many days rows are kept; operations themselves, and all that is of an open one, are kept for ever."""
 
     events_days: int = Field(default=400, ge=1)
@@ -173,7 +163,7 @@ class RetentionSettings(_Section):
     logs_days: int = Field(default=90, ge=1)
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole tree."""
 
     profile: Literal["live", "sandbox", "trial"] = "live"
@@ -194,8 +184,11 @@ class Settings(_Section):
     limits: LimitSettings = LimitSettings()
     backup: BackupSettings = BackupSettings()
     retention: RetentionSettings = RetentionSettings()
+    alerts: AlertSettings | None = None
+    metrics: MetricsSettings | None = None
     discord_token: SecretStr = SecretStr("")
     github_token: SecretStr = SecretStr("")
+    alertmanager_token: SecretStr = SecretStr("")
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -216,11 +209,15 @@ class Settings(_Section):
         for number, row in enumerate(self.policy, 1):
             if row.action not in CONFIGURABLE:
                 raise ValueError(f"policy row {number} is about {row.action}, which follows from the other rows")
+            if row.action in AT_ONCE and (row.quorum or row.approvers):
+                raise ValueError(f"policy row {number}: {row.action} happens at once, so nobody can approve it before")
             for role in (*row.requesters, *row.approvers):
                 if role != "*" and role not in self.discord.roles:
                     raise ValueError(f"policy row {number} names the role {role!r}, which discord.roles does not list")
             if row.environment not in ("*", CONTROL) and row.environment not in self.environments:
                 raise ValueError(f"policy row {number} names the environment {row.environment!r}, which does not exist")
+        for fault in self._unknown_names_of_alerts():
+            raise ValueError(fault)
         if CONTROL in self.environments:
             raise ValueError(f"environments.{CONTROL}: that name is built in, for the bot, its policy and its people")
         if not self.environments:
@@ -233,6 +230,13 @@ class Settings(_Section):
             if needed not in self.discord.channels:
                 raise ValueError(f"discord.channels lacks {needed!r}")
         return self
+
+    def _unknown_names_of_alerts(self) -> Iterator[str]:
+        if self.alerts is not None:
+            people = {person.name for person in self.people}
+            yield from self.alerts.unknown_names(
+                channels=self.discord.channels, roles=self.discord.roles, people=people
+            )
 
     @property
     def policy_rows(self) -> tuple[PolicyRow, ...]:
@@ -256,7 +260,8 @@ class Settings(_Section):
 def secret_values(settings: Settings, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """Everything that may be shown nowhere: the tokens, and the AWS credentials that the environment brings."""
     environ = os.environ if environ is None else environ
-    tokens = (settings.discord_token.get_secret_value(), settings.github_token.get_secret_value())
+    secrets = (settings.discord_token, settings.github_token, settings.alertmanager_token)
+    tokens = (secret.get_secret_value() for secret in secrets if secret.get_secret_value())
     return (*tokens, *(environ[name] for name in AWS_SECRETS if environ.get(name)))
 
 
@@ -277,7 +282,8 @@ def parse(text: str, path: Path, environ: Mapping[str, str] | None = None, *, se
     """
     environ = os.environ if environ is None else environ
     document = _document(text, path)
-    for field, variable in SECRETS.items():
+    needed = {**SECRETS, **{field: name for field, (part, name) in SECTION_SECRETS.items() if part in document}}
+    for field, variable in needed.items():
         if field in document:
             raise Misconfigured(f"{path}: {field} is a secret: take it out of the file and set {variable} instead.")
         if not secrets:

@@ -17,7 +17,7 @@ from bot.db.opening import FileLock
 from bot.discord_bot import Front, QuarterdeckBot, point_at
 from bot.errors import Misconfigured
 from bot.groundwork import Core, open_core
-from bot.inbound import HealthListener
+from bot.inbound.health import HealthListener
 from bot.logs import Redactor
 from bot.metrics import Metrics
 from bot.schedule import Schedule, house_schedule

@@ -1,4 +1,4 @@
-"""AWS: the SSM documents that are ours, what the registry holds, whether a host's agent answers. Nothing else.
+"""AWS: the SSM documents that are ours, the registry, whether a host's agent answers, and a topic to call people by.
 
 Reads are tried again by botocore (3 attempts). `SendCommand` is sent once: SSM has no idempotency token, so a lost
 answer is looked up by the command's comment and never answered with a second command.
@@ -18,6 +18,8 @@ from bot.errors import NotVisible, Unavailable, Unknown, Unreachable
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 10
 COMMAND_PAGES_MAX = 10
+SUBJECT_MAX = 99
+"""Characters of a message's subject, ASCII without line ends ("less than 100", SNS API reference, Publish, 2026)."""
 THROTTLED = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"})
 """The codes of a rate limit among SSM's and ECR's "Common Errors" (API references, 2026)."""
 THROTTLED_PAUSE_S = 5.0
@@ -180,12 +182,25 @@ class AwsClient:
                 return heard
         return None
 
+    async def publish(self, topic_arn: str, *, subject: str, text: str, key: str) -> str:
+        """Send a message to the topic; SNS's id of it. `key` keeps a FIFO topic from taking the same one twice in
+        five minutes; of any other topic nothing keeps it.
+
+        Raises:
+            Unknown: it may have been sent. Unavailable: it was not.
+        """
+        fifo = {"MessageGroupId": "quarterdeck", "MessageDeduplicationId": key} if topic_arn.endswith(".fifo") else {}
+        line = " ".join(subject.encode("ascii", "replace").decode().split())
+        async with self._calling("sns", writing=True, region=topic_arn.split(":")[3]) as sns:
+            answer = await sns.publish(TopicArn=topic_arn, Subject=line[:SUBJECT_MAX], Message=text, **fifo)
+        return str(answer["MessageId"])
+
     @asynccontextmanager
-    async def _calling(self, service: str, *, writing: bool = False) -> AsyncIterator[Any]:
-        """The service's client, with every botocore exception translated on the way out."""
+    async def _calling(self, service: str, *, writing: bool = False, region: str = "") -> AsyncIterator[Any]:
+        """The service's client, with every botocore exception translated on the way out. `region`: if not our own."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        client = await self._client(service, writing=writing)
+        client = await self._client(service, writing=writing, region=region or self._region)
         try:
             yield client
             self._hearing.heard("aws")
@@ -203,7 +218,7 @@ class AwsClient:
                 raise Unreachable("aws", sentence) from error
             raise (Unknown if writing else Unavailable)("aws", sentence) from error
 
-    async def _client(self, service: str, *, writing: bool) -> Any:
+    async def _client(self, service: str, *, writing: bool, region: str) -> Any:
         async with self._opening:
             if (service, writing) in self._clients:
                 return self._clients[service, writing]
@@ -217,7 +232,7 @@ class AwsClient:
                 retries={"total_max_attempts": 1 if writing else 3, "mode": "standard"},
             )
             opening = self._session.create_client(
-                service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
+                service, region_name=region, endpoint_url=self._endpoint_url, config=config
             )
             self._clients[service, writing] = await self._stack.enter_async_context(opening)
             return self._clients[service, writing]

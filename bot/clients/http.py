@@ -59,9 +59,10 @@ class HttpClient:
             raise Unavailable("http", f"{_named(url)} cannot be reached ({type(error).__name__}).") from error
 
     async def exchange(
-        self, verb: str, url: str, *, headers: Mapping[str, str], timeout_s: float
-    ) -> tuple[int, Mapping[str, str], str]:
-        """One request with these headers, and whatever comes back: status, headers, text of at most 2 MiB.
+        self, verb: str, url: str, *, headers: Mapping[str, str], timeout_s: float, body: bytes | None = None,
+        limit_bytes: int = BODY_LIMIT_BYTES,
+    ) -> tuple[int, Mapping[str, str], str]:  # fmt: skip
+        """One request, and whatever comes back: status, headers, text of at most `limit_bytes` (2 MiB).
 
         Raises:
             Unreachable: no connection could be made; nothing was sent.
@@ -70,12 +71,12 @@ class HttpClient:
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self._opened().request(
-                verb, url, headers=headers, timeout=timeout, allow_redirects=False
+                verb, url, headers=headers, data=body, timeout=timeout, allow_redirects=False
             ) as response:
-                body = await response.content.read(BODY_LIMIT_BYTES)
-                while len(body) < BODY_LIMIT_BYTES and (more := await response.content.read(BODY_LIMIT_BYTES)):
-                    body += more
-                return response.status, response.headers.copy(), body[:BODY_LIMIT_BYTES].decode(errors="replace")
+                answer = bytearray()
+                while len(answer) < limit_bytes and (piece := await response.content.read(limit_bytes)):
+                    answer += piece
+                return response.status, response.headers.copy(), answer[:limit_bytes].decode(errors="replace")
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Unreachable("http", f"{_named(url)} cannot be reached ({type(error).__name__}).") from error
         except TimeoutError as error:

@@ -22,6 +22,8 @@ GITHUB: Final = "github"
 AWS: Final = "aws"
 DISCORD: Final = "discord"
 GATEWAY: Final = "gateway"
+ALERTMANAGER: Final = "alertmanager"
+PROMETHEUS: Final = "prometheus"
 HOST: Final = "host "
 """The part `host prod` is the machine of the environment `prod`."""
 STALE_AFTER = timedelta(seconds=150)
@@ -85,12 +87,21 @@ class Outage:
     why: str
 
 
-NAMES: Mapping[str, str] = {GITHUB: "GitHub", AWS: "AWS", DISCORD: "Discord", GATEWAY: "Discord's gateway"}
+NAMES: Mapping[str, str] = {
+    GITHUB: "GitHub",
+    AWS: "AWS",
+    DISCORD: "Discord",
+    GATEWAY: "Discord's gateway",
+    ALERTMANAGER: "Alertmanager",
+    PROMETHEUS: "Prometheus",
+}
 MEANS: Mapping[str, str] = {
     GITHUB: "no builds and no new deploys; a rollback works",
     AWS: "nothing can be rolled out, rolled back or stopped; what serves goes on serving",
     DISCORD: "cards and answers wait; the command line on the bot's host works",
     GATEWAY: "commands and buttons do not arrive; the command line on the bot's host works",
+    ALERTMANAGER: "nothing can be silenced, and what the alert cards say is not confirmed",
+    PROMETHEUS: "no charts and no figures; new alerts may not arise at all",
     "host": "no rollout reaches it; whether the services there answer stands beside them",
 }
 
@@ -98,9 +109,13 @@ MEANS: Mapping[str, str] = {
 class Outside:
     """Remembers, for each part, when it was last heard, since when it is silent, and why."""
 
-    def __init__(self, environments: Iterable[str] = (), *, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self, environments: Iterable[str] = (), *, beside: Iterable[str] = (),
+        now: Callable[[], datetime] | None = None,
+    ) -> None:  # fmt: skip
+        """`beside` are parts that not every installation has."""
         self._now = now or (lambda: datetime.now(UTC))
-        parts = (DISCORD, GATEWAY, GITHUB, AWS, *(f"{HOST}{name}" for name in environments))
+        parts = (DISCORD, GATEWAY, GITHUB, AWS, *beside, *(f"{HOST}{name}" for name in environments))
         self._standings = {part: Standing(part, State.UNKNOWN) for part in parts}
         self._changed: list[Callable[[Standing], None]] = []
         self.outages: deque[Outage] = deque(maxlen=OUTAGES_KEPT)

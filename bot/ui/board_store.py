@@ -2,7 +2,8 @@
 
 A card is a row with a key: `operation:184` (its card), `outcome:184` and `reminder:184` (one-line pings beside it),
 `audit:1042` (lines of the record), `question:<interaction>` (what somebody was asked privately; never posted),
-`pinned:ops` (the pinned board).
+`pinned:ops` (the pinned board), `alert:17` (an alert group's card), `alertping:31` (a ping beside it), `pack:4`
+(the groups of a storm in one message; a member's row then has the pack's message as its own).
 """
 
 import secrets
@@ -79,7 +80,8 @@ class Mint:
     channel_id: int
 
 
-def _row(row: RowMapping) -> CardRow:
+def row_of(row: RowMapping) -> CardRow:
+    """The row as it was read."""
     return CardRow(**{name: row[name] for name in CardRow.__dataclass_fields__})
 
 
@@ -96,12 +98,13 @@ class BoardStore:
 
     async def dirty(self, now: datetime, *, limit: int) -> list[CardRow]:
         """Cards that do not show the newest rows, most urgent first, then oldest. What is not progress ignores the
-        pause between two edits, but not the back-off after a failure.
+        pause between two edits, but neither the back-off after a failure nor the pause before the first post.
         """
         c = cards.c
-        due = or_(c.not_before.is_(None), c.not_before <= now, (c.priority < Priority.PROGRESS) & (c.attempts == 0))
+        hurried = (c.priority < Priority.PROGRESS) & (c.attempts == 0) & c.message_id.is_not(None)
+        due = or_(c.not_before.is_(None), c.not_before <= now, hurried)
         statement = select(cards).where(c.wanted > c.shown, due).order_by(c.priority, c.posted_at, c.key).limit(limit)
-        return await self._database.read(lambda db: [_row(row) for row in db.execute(statement).mappings()])
+        return await self._database.read(lambda db: [row_of(row) for row in db.execute(statement).mappings()])
 
     async def next_due(self) -> datetime | None:
         """When the next card that was put off may be tried."""
@@ -114,7 +117,7 @@ class BoardStore:
 
         def work(db: Connection) -> CardRow | None:
             row = db.execute(statement).mappings().one_or_none()
-            return None if row is None else _row(row)
+            return None if row is None else row_of(row)
 
         return await self._database.read(work)
 
@@ -123,12 +126,17 @@ class BoardStore:
         statement = update(cards).where(cards.c.key == key).values(**values)
         await self._database.write(lambda db: db.execute(statement).close())
 
-    async def posted(self, row: CardRow, message_id: int, now: datetime, **values: Any) -> None:
-        """Note where the card stands, and bind its handles to that message."""
+    async def posted(
+        self, row: CardRow, message_id: int, now: datetime, *, holds: Collection[str] = (), **values: Any
+    ) -> None:
+        """Note where the card stands, and bind its handles to that message. `holds` are cards that stand within it."""
 
         def work(db: Connection) -> None:
             where = cards.c.key == row.key
             db.execute(update(cards).where(where).values(message_id=message_id, posted_at=now, **values))
+            if holds:
+                within = cards.c.key.in_(tuple(holds))
+                db.execute(update(cards).where(within).values(message_id=message_id, posted_at=now))
             unbound = (handles.c.card_key == row.key) & handles.c.message_id.is_(None)
             db.execute(update(handles).where(unbound).values(message_id=message_id))
 
@@ -136,7 +144,7 @@ class BoardStore:
 
     async def gone(self, row: CardRow) -> None:
         """The message does not exist any more: the card is to be posted anew, and its buttons are superseded."""
-        state = {**row.state, "generation": int(row.state.get("generation", 0)) + 1, "fingerprint": ""}
+        state = {**row.state, "generation": int(row.state.get("generation", 0)) + 1, "fingerprint": "", "picture": ""}
         await self.save(row.key, message_id=None, nonce="", shown=0, attempts=0, not_before=None, state=state)
 
     async def beside(self, key: str, channel_id: int, *, priority: Priority = Priority.OUTCOME) -> None:
@@ -152,6 +160,17 @@ class BoardStore:
         """Have those of the cards that exist brought up to date."""
         statement = update(cards).where(cards.c.key.in_(tuple(keys))).values(wanted=cards.c.wanted + 1)
         await self._database.write(lambda db: db.execute(statement).close())
+
+    async def dirty_keys(self) -> list[str]:
+        """All cards that do not show the newest rows, due or not."""
+        statement = select(cards.c.key).where(cards.c.wanted > cards.c.shown)
+        return await self._database.read(lambda db: list(db.execute(statement).scalars()))
+
+    async def forgive(self, until: datetime) -> None:
+        """Discord is back: what was put off because it was away is due at once. `until` spares what waits longer."""
+        c = cards.c
+        statement = update(cards).where(c.wanted > c.shown, c.attempts > 0, c.not_before <= until)
+        await self._database.write(lambda db: db.execute(statement.values(not_before=None)).close())
 
     async def drop(self, key: str) -> None:
         await self._database.write(lambda db: db.execute(delete(cards).where(cards.c.key == key)).close())

@@ -6,9 +6,10 @@ answers on its own. Its public `http_trace` shows every answer; there the board'
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -23,6 +24,19 @@ OLD_AFTER = timedelta(hours=1)
 DEFAULT_WAIT_S = 1.0
 EVERYTHING = ("*", 0)
 """The key of a global limit."""
+USUAL = 5
+"""Posts that a channel takes at once, where no answer has said otherwise yet (experience; in no documentation)."""
+ANSWER_S = 0.05
+"""Where only an answer on its way can tell whether there is room."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What the newest answer said of its bucket."""
+
+    left: int
+    reset_at: float
+    limit: int
 
 
 class NotTaken(Exception):
@@ -40,7 +54,7 @@ class Buckets:
     def __init__(self, *, old_after: timedelta = OLD_AFTER) -> None:
         self._old_after = old_after
         self._free_at: dict[tuple[str, int], float] = {}
-        self._left: dict[tuple[str, int], tuple[int, float]] = {}
+        self._windows: dict[tuple[str, int], _Window] = {}
         self._old_edits_at: dict[int, float] = {}
 
     def trace(self) -> aiohttp.TraceConfig:
@@ -49,21 +63,37 @@ class Buckets:
         config.on_request_end.append(self._saw)
         return config
 
-    def wait_s(self, method: str, channel_id: int, *, spare: int = 0, message_id: int | None = None) -> float:
+    def wait_s(
+        self, method: str, channel_id: int, *, spare: int = 0, under_way: int = 0, message_id: int | None = None
+    ) -> float:
         """Seconds until the next such request may go out; 0 when it may now.
 
-        `spare` requests of the bucket are left to those that are more urgent. With an old message's id its channel's
-        slow lane counts, too.
+        `spare` requests of the bucket are left to those that are more urgent; `under_way` have no answer yet, so that
+        the headers may not count them. With an old message's id its channel's slow lane counts, too.
         """
         now = time.monotonic()
-        left, reset_at = self._left.get((method, channel_id), (spare + 1, 0.0))
         held_until = (
             self._free_at.get((method, channel_id), 0.0),
             self._free_at.get(EVERYTHING, 0.0),
-            reset_at if left <= spare else 0.0,
+            self._full_until(method, channel_id, now, spare, under_way),
             self._old_edits_at.get(channel_id, 0.0) if message_id is not None and self.is_old(message_id) else 0.0,
         )
         return max(0.0, *(until - now for until in held_until))
+
+    def _full_until(self, method: str, channel_id: int, now: float, spare: int, under_way: int) -> float:
+        window = self._windows.get((method, channel_id))
+        if window is None:
+            return 0.0
+        if now < window.reset_at:
+            return window.reset_at if window.left - under_way <= spare else 0.0
+        return now + ANSWER_S if under_way and window.limit - under_way <= spare else 0.0
+
+    def left(self, method: str, channel_id: int, *, under_way: int = 0) -> int:
+        """How many such requests may go out now, one after the other; at least 1."""
+        window = self._windows.get((method, channel_id))
+        if window is None:
+            return max(1, USUAL - under_way)
+        return max(1, (window.left if time.monotonic() < window.reset_at else window.limit) - under_way)
 
     def is_old(self, message_id: int) -> bool:
         """Whether edits of the message go by the channel's slow lane."""
@@ -85,8 +115,7 @@ class Buckets:
             return  # they have limits of their own, and the global one does not bind them
         wait_s = _seconds(headers.get("Retry-After"))
         if found is not None:
-            self._note(params.method, int(found.group(1)), headers.get("X-RateLimit-Remaining"),
-                       _seconds(headers.get("X-RateLimit-Reset-After")))  # fmt: skip
+            self._note(params.method, int(found.group(1)), headers)
         if status == 429:
             free_at = time.monotonic() + (wait_s or DEFAULT_WAIT_S)
             if "X-RateLimit-Global" in headers or (found is None and "Via" not in headers):  # or shut out altogether
@@ -101,9 +130,12 @@ class Buckets:
             params.response.close()
             raise NotTaken(status, wait_s)
 
-    def _note(self, method: str, channel_id: int, remaining: str | None, reset_s: float | None) -> None:
-        if remaining is not None and remaining.isdigit() and reset_s is not None:
-            self._left[method, channel_id] = (int(remaining), time.monotonic() + reset_s)
+    def _note(self, method: str, channel_id: int, headers: Mapping[str, str]) -> None:
+        remaining, reset_s = headers.get("X-RateLimit-Remaining", ""), _seconds(headers.get("X-RateLimit-Reset-After"))
+        limit = headers.get("X-RateLimit-Limit", "")
+        if remaining.isdigit() and reset_s is not None:
+            most = int(limit) if limit.isdigit() else max(USUAL, int(remaining))
+            self._windows[method, channel_id] = _Window(int(remaining), time.monotonic() + reset_s, most)
 
 
 def _seconds(value: str | None) -> float | None:

@@ -9,7 +9,13 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
+
+Requests = Callable[[int], Iterator[bytes]]
+"""What the connection of that number sends, one after the other."""
 
 REQUEST = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 WARM_UP_S = 1.0
@@ -29,8 +35,9 @@ class Tally:
 class Connection(asyncio.Protocol):
     """One connection, one request in flight on it."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, requests: Iterator[bytes]) -> None:
         self._tally = tally
+        self._requests = requests
         self._buffer = b""
         self._asked_at = 0.0
         self.transport: asyncio.Transport | None = None
@@ -58,7 +65,7 @@ class Connection(asyncio.Protocol):
     def _ask(self) -> None:
         assert self.transport is not None
         self._asked_at = time.perf_counter()
-        self.transport.write(REQUEST)
+        self.transport.write(next(self._requests))
 
 
 def _content_length(head: bytes) -> int:
@@ -66,10 +73,15 @@ def _content_length(head: bytes) -> int:
     return int(found.split(b"\r\n", 1)[0]) if found else 0
 
 
-async def load(port: int, connections: int, seconds: float) -> dict[str, float]:
+async def load(
+    port: int, connections: int, seconds: float, requests: Requests = lambda _: repeat(REQUEST)
+) -> dict[str, float]:
     """Requests per second, latencies in milliseconds, and failures of one run."""
     loop, tally = asyncio.get_running_loop(), Tally()
-    opened = [await loop.create_connection(lambda: Connection(tally), "127.0.0.1", port) for _ in range(connections)]
+    opened = [
+        await loop.create_connection(partial(Connection, tally, requests(number)), "127.0.0.1", port)
+        for number in range(connections)
+    ]
     await asyncio.sleep(WARM_UP_S)
     began, tally.counting = time.perf_counter(), True
     await asyncio.sleep(seconds)

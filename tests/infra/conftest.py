@@ -1,5 +1,6 @@
 """The infrastructure's tests: real Terraform on real stand-ins. Steps print their seconds; drills are written down."""
 
+import fcntl
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -64,9 +65,7 @@ def stopwatch(pytestconfig: pytest.Config) -> Stopwatch:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     watch = terminalreporter.config.stash[WATCH]
     if watch.drills:
-        TIMES.parent.mkdir(exist_ok=True)
-        known = json.loads(TIMES.read_text()) if TIMES.is_file() else {}
-        TIMES.write_text(json.dumps({**known, **watch.drills}, indent=2, sort_keys=True) + "\n")
+        _write_down(watch.drills)
     if not watch.steps:
         return
     terminalreporter.section("the infrastructure's steps, in seconds")
@@ -75,6 +74,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"{sum(took for _, took in watch.steps):7.1f}  together")
     for name, took in watch.beside:
         terminalreporter.write_line(f"{took:7.1f}  beside these: {name}")
+
+
+def _write_down(drills: dict[str, float]) -> None:
+    """Add them to those that are known; the lanes of these tests may end at the same moment."""
+    TIMES.parent.mkdir(exist_ok=True)
+    with TIMES.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = json.loads(TIMES.read_text()) if TIMES.is_file() else {}
+        TIMES.write_text(json.dumps({**known, **drills}, indent=2, sort_keys=True) + "\n")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pytest
 
 from bot.policy import (
     ANYBODY,
+    AT_ONCE,
     CONFIGURABLE,
     CONTROL,
     RUNS,
@@ -70,6 +71,10 @@ def test_an_sre_alone_may_roll_prod_back_to_a_version_verified_there() -> None:
     *product([GUEST, DEV], [Action.RELOAD], [CONTROL]),
     *product([GUEST], [Action.AUDIT_VIEW], ["*"]),
     *product([GUEST], [Action.STATUS_VIEW, Action.OPERATION_VIEW], ["dev", "prod", "*"]),
+    *product([GUEST], sorted(AT_ONCE), ["dev", "prod", "*", ""]),
+    *product([GUEST], [Action.ALERT_VIEW, Action.METRICS_VIEW, Action.METRICS_QUERY], ["dev", "prod", "*", ""]),
+    *product([DEV], [Action.SILENCE_WRITE], ["prod", "*", ""]),
+    *product([DEV], [Action.ONCALL_WRITE, Action.METRICS_QUERY], ["dev", "prod", "*", ""]),
 ], ids=str)  # fmt: skip
 def test_whoever_no_rule_names_is_refused_with_the_rule_and_a_way(
     actor: Actor, action: Action, environment: str
@@ -83,10 +88,30 @@ def test_whoever_no_rule_names_is_refused_with_the_rule_and_a_way(
 
 
 @pytest.mark.parametrize("actor", [DEV, SRE, OWNER_ONLY], ids=lambda actor: actor.name)
-@pytest.mark.parametrize("action", [Action.STATUS_VIEW, Action.OPERATION_VIEW])
-@pytest.mark.parametrize("environment", ["dev", "prod", "elsewhere", "*"])
+@pytest.mark.parametrize("action", [Action.STATUS_VIEW, Action.OPERATION_VIEW, Action.ALERT_VIEW, Action.METRICS_VIEW])
+@pytest.mark.parametrize("environment", ["dev", "prod", "elsewhere", "*", ""])
 def test_everybody_with_a_role_may_look(actor: Actor, action: Action, environment: str) -> None:
     assert authorise(ROWS, actor, action, environment).allowed
+
+
+@pytest.mark.parametrize(("actor", "action", "environment"), [
+    *product([DEV, SRE, OWNER, OWNER_ONLY], [Action.ALERT_ACK], ["dev", "prod", ""]),
+    *product([SRE, OWNER, OWNER_ONLY], [Action.SILENCE_WRITE, Action.ONCALL_WRITE], ["dev", "prod", ""]),
+    *product([SRE, OWNER_ONLY], [Action.METRICS_QUERY], ["prod", "*"]),
+    (DEV, Action.SILENCE_WRITE, "dev"),
+], ids=str)  # fmt: skip
+def test_who_stands_watch_acts_at_once(actor: Actor, action: Action, environment: str) -> None:
+    decision = authorise(ROWS, actor, action, environment)
+    assert decision.allowed
+    assert decision.quorum == 0
+
+
+@pytest.mark.parametrize("action", sorted(AT_ONCE))
+def test_a_rule_that_wants_an_approval_of_what_happens_at_once_lets_nobody_do_it(action: Action) -> None:
+    row = PolicyRow(action, "*", requesters=("sre",), approvers=("sre",), quorum=1)
+    refused = authorise((row,), SRE, action, "prod")
+    assert not refused.allowed
+    assert "can wait for none" in refused.reason
 
 
 def test_everybody_may_ask_about_themselves() -> None:
@@ -101,7 +126,7 @@ def test_an_empty_policy_lets_nobody_do_anything_else() -> None:
 
 
 def test_an_account_that_the_configuration_does_not_name_changes_nothing() -> None:
-    for action in (*ROLLOUTS, *OVER_OPERATIONS):
+    for action in (*ROLLOUTS, *OVER_OPERATIONS, *AT_ONCE):
         decision = authorise(ROWS, STRANGER, action, "prod", Facts(requester="dev", subject=Action.DEPLOY))
         assert not decision.allowed
         assert "people table" in decision.hint
@@ -215,7 +240,7 @@ def test_rights_decides_every_configurable_action_wherever_it_can_be_asked_for()
     table = list(rights(ROWS, SRE, ["dev", "prod"]))
     asked = [(action, place) for action, place, _ in table if action in CONFIGURABLE]
     assert sorted(asked) == sorted(
-        (action, place) for action in CONFIGURABLE for place in places(action, ["dev", "prod"])
+        (action, place) for action in CONFIGURABLE for place in places(action, ["dev", "prod"], ROWS)
     )
     for action, place, decision in table:
         if action in CONFIGURABLE:

@@ -6,7 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.ops.rules import Rules
-from bot.policy import ANYBODY, CONFIGURABLE, RUNS, Action, Actor, Facts, PolicyRow, admission, authorise, sight
+from bot.policy import (
+    ANYBODY,
+    AT_ONCE,
+    CONFIGURABLE,
+    RUNS,
+    Action,
+    Actor,
+    Facts,
+    PolicyRow,
+    admission,
+    authorise,
+    sight,
+)
 
 ROLES = ("dev", "sre", "owner")
 ENVIRONMENTS = ("dev", "prod", ANYBODY)
@@ -73,7 +85,7 @@ def test_who_is_no_person_of_the_configuration_changes_nothing(
     table: tuple[PolicyRow, ...], actor: Actor, action: Action, place: str, about: Facts
 ) -> None:
     stranger = replace(actor, known=False)
-    if action in RUNS or action in OVER:
+    if action in RUNS | AT_ONCE or action in OVER:
         assert not authorise(table, stranger, action, place, about).allowed
 
 
@@ -97,6 +109,15 @@ def test_only_an_approver_with_a_verified_version_escapes_the_quorum(
     alone = row.verified_alone and about.verified_rollback and bool(actor.roles & set(row.approvers))
     assert decision.quorum == (0 if alone else row.quorum)
     assert decision.quorum == 0 or row.approvers
+
+
+@given(rows, actors, st.sampled_from(sorted(AT_ONCE)), places)
+def test_what_happens_at_once_waits_for_nobody(
+    table: tuple[PolicyRow, ...], actor: Actor, action: Action, place: str
+) -> None:
+    decision = authorise(table, actor, action, place)
+    assert decision.quorum == 0
+    assert not (decision.allowed and decision.row is not None and decision.row.quorum)
 
 
 @given(rows, actors, actions, places, facts)

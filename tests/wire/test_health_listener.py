@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from bot.errors import Unavailable
-from bot.inbound import HealthListener
+from bot.inbound.health import HealthListener
 from bot.metrics import Metrics
 
 

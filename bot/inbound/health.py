@@ -1,6 +1,6 @@
 """The private listener: whether the process lives (/healthz), may be used (/readyz), and its figures (/metrics).
 
-Loopback only. It answers from memory, so that asking it costs nothing; webhooks will have listeners of their own.
+Loopback only. It answers from memory, so that asking it costs nothing; webhooks have a listener of their own.
 """
 
 import logging

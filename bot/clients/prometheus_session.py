@@ -1,0 +1,67 @@
+"""The wire under prometheus-api-client: a `requests` session that reads no more and no longer than it was told.
+
+The library hands over what came back as a bare list, or as an exception with the body's repr in it. This session keeps
+each answer, so that the client can read Prometheus' own words, and ends a read that drips at its deadline: a thread
+that waits for it could not be stopped from outside.
+"""
+
+import io
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+READ_PIECE_BYTES = 65536
+
+
+class TooMuch(Exception):
+    """The answer is longer than what was asked for may be."""
+
+
+class TooLate(Exception):
+    """The answer was still coming when the time was over."""
+
+
+class BoundedSession(requests.Session):
+    """One thread's session. `last` is the newest answer. Redirects and the proxies of the machine are not followed."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.headers.update(headers)
+        self.last: requests.Response | None = None
+        self._until = 0.0
+        self._limit_bytes = 0
+
+    def prepare(self, *, within_s: float, limit_bytes: int) -> None:
+        """What holds for the next request: the seconds for all of it, and the size of its body."""
+        self.last = None
+        self._until = time.monotonic() + within_s
+        self._limit_bytes = limit_bytes
+
+    def send(self, request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        """One request and all of its answer.
+
+        Raises:
+            TooMuch, TooLate: it is broken off.
+            requests.RequestException: no connection, or none that lasted.
+        """
+        how |= {"stream": True, "allow_redirects": False}
+        answer = super().send(request, **how)
+        try:
+            answer.raw = io.BytesIO(self._whole(answer))
+        finally:
+            answer.close()
+        self.last = answer
+        return answer
+
+    def _whole(self, answer: requests.Response) -> bytes:
+        body = bytearray()
+        for piece in answer.raw.stream(READ_PIECE_BYTES, decode_content=True):
+            body += piece
+            if len(body) > self._limit_bytes:
+                raise TooMuch
+            if time.monotonic() > self._until:
+                raise TooLate
+        return bytes(body)

@@ -1,0 +1,94 @@
+"""Before the board takes its cards: which new alert groups are packed, which wait, and which packs are unfolded.
+
+Decides nothing about texts and sends nothing; what it decides is written by `packing` before the board goes on.
+"""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from bot.ui.board_store import CardRow
+from bot.ui.packing import MEMBER, SAME_STORM, Packs, chosen, may_be_packed, members, opened_at
+
+UNFOLDING_S = 1.0
+"""How often it is asked whether it has calmed down."""
+Slots = Callable[[int], int]
+"""How many messages a channel takes now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How many of some groups one message holds, the first ones, and which roles each of them pings, by its key."""
+
+    many: int
+    roles: dict[str, tuple[str, ...]]
+
+
+class Groups(Protocol):
+    """What must be known of the groups themselves."""
+
+    async def fit(self, rows: Sequence[CardRow]) -> Fit: ...
+    async def firing(self, ids: Collection[int]) -> set[int]: ...
+
+
+@dataclass
+class Tidied:
+    """What the board does after this: read its rows again, leave these alone for now."""
+
+    changed: bool = False
+    held: set[str] = field(default_factory=set)
+
+
+class Storms:
+    """Keeps storms readable, and the channel's few messages for what is new."""
+
+    def __init__(self, packs: Packs, groups: Groups) -> None:
+        self._packs = packs
+        self._groups = groups
+        self._looked_at = 0.0
+
+    async def tidy(self, dirty: Sequence[CardRow], now: datetime, *, busy: Collection[str], slots: Slots) -> Tidied:
+        """Fold, pack and unfold what is due. Cards that are being brought up now (`busy`) are left alone."""
+        done = Tidied()
+        changed = [row for row in dirty if row.topic == MEMBER and "pack" in row.state and row.key not in busy]
+        changed = [row for row in changed if str(row.state["pack"]) not in busy]
+        done.held |= {row.key for row in dirty if row.topic == MEMBER and "pack" in row.state}
+        if changed:
+            await self._packs.fold(changed)
+            done.changed = True
+        if any(may_be_packed(row) for row in dirty):
+            await self._gather(done, now, busy, slots)
+        if time.monotonic() - self._looked_at >= UNFOLDING_S:
+            self._looked_at = time.monotonic()
+            await self._unfold(done, now, busy)
+        return done
+
+    async def _gather(self, done: Tidied, now: datetime, busy: Collection[str], slots: Slots) -> None:
+        lately = [row for row in await self._packs.open() if now - opened_at(row) < SAME_STORM]
+        for channel_id, found in (await self._packs.waiting()).items():
+            waiting = [row for row in found if row.key not in busy]
+            left, stormy = slots(channel_id), any(row.channel_id == channel_id for row in lately)
+            while waiting:
+                choice = chosen(waiting, now, left=left, stormy=stormy)
+                if choice.alone:
+                    break
+                together = choice.together if left > 0 else ()
+                fit = await self._groups.fit(together) if together else Fit(0, {})
+                if fit.many < 2:  # nothing yet, or the first alone fills a message
+                    alone = {row.key for row in together[:1]}
+                    done.held |= {row.key for row in waiting} - alone
+                    break
+                packed = together[: fit.many]
+                await self._packs.pack(packed, fit.roles, now)
+                waiting = [row for row in waiting if row not in packed]
+                left, stormy, done.changed = left - 1, True, True
+
+    async def _unfold(self, done: Tidied, now: datetime, busy: Collection[str]) -> None:
+        open_packs = await self._packs.open()
+        for pack in self._packs.calm(open_packs, now):
+            if pack.message_id is None or pack.wanted > pack.shown or pack.key in busy:
+                continue
+            await self._packs.unfold(pack, await self._groups.firing(members(pack)))
+            done.changed = True

@@ -23,8 +23,7 @@ ifeq ($(strip $(ARGS)),)
 	@status=0; \
 	.venv/bin/python -m pytest tests/unit --cov --cov-report=term --cov-report=json:.cache/coverage.json || status=$$?; \
 	.venv/bin/python -m tests.branches .cache/coverage.json || status=$$?; \
-	.venv/bin/python -m tests.infra.lanes || status=$$?; \
-	.venv/bin/python -m pytest tests/wire tests/story tests/crash tests/page || status=$$?; \
+	.venv/bin/python -m tests.lanes || status=$$?; \
 	exit $$status
 else
 	@exec .venv/bin/python -m pytest tests/unit tests/infra tests/wire tests/story tests/crash tests/page $(ARGS)

@@ -25,7 +25,7 @@ MATCHER = re.compile(r"^\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=).*$")
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError) as error:
+    except (KeyError, OSError, ValueError) as error:
         raise ValueError(f"{name!r} is no time zone of this machine's list; write one like 'Europe/Berlin'") from error
     return name
 

@@ -28,7 +28,9 @@ from bot.people import People
 from bot.policy import CONTROL
 from bot.services.build import Builder
 from bot.services.catalog import Catalog
+from bot.services.changes import Changes
 from bot.services.deploy import DeployHandler
+from bot.services.figures import Figures
 from bot.services.history import History
 from bot.services.images import Images
 from bot.services.outside import ALERTMANAGER, PROMETHEUS, Outside
@@ -38,6 +40,7 @@ from bot.services.rollout import Rollout
 from bot.services.roster import DiscordRoster
 from bot.services.running import Versions
 from bot.services.status import StatusService
+from bot.services.vitals import Vitals
 from bot.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -77,6 +80,8 @@ class Core:
     people: People
     roster: DiscordRoster
     outside: Outside
+    changes: Changes
+    figures: Figures | None
 
 
 async def open_core(
@@ -108,12 +113,26 @@ async def open_core(
     lookout = Lookout(store, settings.policy_rows)
     catalog, status, rollbacks, history = _open_services(settings, clients, engine, lookout, registry, outside)
     executor = InProcessExecutor(engine, registry, store, settings.limits, metrics=metrics)
+    changes = Changes(database)
     return Core(
         settings=settings, redactor=redactor, metrics=metrics, database=database, clients=clients, store=store,
         engine=engine, registry=registry, executor=executor, catalog=catalog, status=status, rollbacks=rollbacks,
         lookout=lookout, history=history,
-        people=people, roster=roster, outside=outside,
+        people=people, roster=roster, outside=outside, changes=changes,
+        figures=_open_figures(settings, clients, changes),
     )  # fmt: skip
+
+
+def _open_figures(settings: Settings, clients: Clients, changes: Changes) -> Figures | None:
+    if settings.metrics is None or clients.prometheus is None:
+        return None
+    return Figures(settings, prometheus=clients.prometheus, changes=changes)
+
+
+def _open_vitals(settings: Settings, clients: Clients) -> Vitals | None:
+    if settings.metrics is None or clients.prometheus is None:
+        return None
+    return Vitals(settings.metrics.figures, prometheus=clients.prometheus)
 
 
 def card_channels(settings: Settings) -> dict[str, int]:
@@ -201,7 +220,7 @@ def _open_services(
     registry.add(rollbacks)
     status = StatusService(
         settings, catalog=catalog, core=engine, versions=versions, github=clients.github, aws=clients.aws,
-        outside=outside,
+        outside=outside, vitals=_open_vitals(settings, clients),
     )  # fmt: skip
     history = History(catalog=catalog, past=lookout, versions=versions, github=clients.github)
     return catalog, status, rollbacks, history

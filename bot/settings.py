@@ -282,11 +282,11 @@ def parse(text: str, path: Path, environ: Mapping[str, str] | None = None, *, se
     """
     environ = os.environ if environ is None else environ
     document = _document(text, path)
-    needed = {**SECRETS, **{field: name for field, (part, name) in SECTION_SECRETS.items() if part in document}}
-    for field, variable in needed.items():
+    of_sections = {field: variable for field, (_, variable) in SECTION_SECRETS.items()}
+    for field, variable in {**SECRETS, **of_sections}.items():
         if field in document:
             raise Misconfigured(f"{path}: {field} is a secret: take it out of the file and set {variable} instead.")
-        if not secrets:
+        if not secrets or (field in of_sections and SECTION_SECRETS[field][0] not in document):
             continue
         if not environ.get(variable):
             raise Misconfigured(f"The secret {variable} is not set in the environment.", hint=f"export {variable}=...")
@@ -358,6 +358,11 @@ def _refuse_half_a_trial(settings: Settings, environ: Mapping[str, str], *, sand
         "github.api_url": str(settings.github.api_url),
         "aws.endpoint_url": str(settings.aws.endpoint_url or ""),
     }
+    if settings.alerts is not None:
+        urls = enumerate(settings.alerts.alertmanagers)
+        addresses |= {f"alerts.alertmanagers.{number}": str(url) for number, url in urls}
+    if settings.metrics is not None:
+        addresses["metrics.url"] = str(settings.metrics.url)
     if chat := bool(settings.discord.api_url or settings.discord.gateway_url):
         addresses |= {
             "discord.api_url": str(settings.discord.api_url or ""),

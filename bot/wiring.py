@@ -22,9 +22,11 @@ from bot.logs import Redactor
 from bot.metrics import Metrics
 from bot.schedule import Schedule, house_schedule
 from bot.services.backup import Backups
+from bot.services.hand_changes import HandWatch, watched
 from bot.services.outside import GATEWAY, Prober, probes
 from bot.services.reload import Configuration, ReloadHandler
 from bot.services.retention import Retention
+from bot.services.running import Versions
 from bot.services.watch import Watch
 from bot.settings import Settings
 from bot.ui.board import Board
@@ -32,6 +34,7 @@ from bot.ui.board_store import BoardStore
 from bot.ui.buckets import Buckets
 from bot.ui.bulletins import Tallies
 from bot.ui.buttons import acted
+from bot.ui.chart_process import Charts
 from bot.ui.failures import answer
 from bot.ui.first_answers import FirstAnswers
 from bot.ui.pinned import PinnedBoard
@@ -50,6 +53,7 @@ class House(Core):
     handles: BoardStore
     bot: QuarterdeckBot
     first_answers: FirstAnswers
+    charts: Charts
     version: str
     started_at: datetime
 
@@ -90,7 +94,8 @@ async def open_house(
     )  # fmt: skip
     house = House(
         **_parts(core), configuration=configuration, board=board, handles=handles, bot=bot,
-        first_answers=first_answers, version=__version__, started_at=datetime.now(UTC),
+        first_answers=first_answers, charts=_open_charts(settings, stack), version=__version__,
+        started_at=datetime.now(UTC),
     )  # fmt: skip
     bot.house = house
     listener.checks = house.checks
@@ -110,11 +115,20 @@ def _open_schedule(core: Core, stack: AsyncExitStack) -> Schedule:
 
 
 async def _open_watch(core: Core, tallies: Tallies, stack: AsyncExitStack) -> None:
-    """What is looked at from time to time: builds and checks that nobody told us of, and counts that have grown."""
+    """What is looked at from time to time: builds, checks and versions nobody told us of, counts that have grown."""
     watch = Watch(core.settings, github=core.clients.github, past=core.engine, store=core.store)
-    around = Schedule(core.database, sweeps=(watch.look, tallies.look), tick_s=core.settings.github.watch_s)
-    stack.push_async_callback(around.close)
-    await around.start()
+    versions = Versions(core.settings, core.clients.http, core.engine)
+    hands = HandWatch(watched(core.settings), services=versions, store=core.store)
+    for sweeps in ((watch.look, tallies.look), (hands.look,)):  # apart, as GitHub may take long to answer or not to
+        around = Schedule(core.database, sweeps=sweeps, tick_s=core.settings.github.watch_s)
+        stack.push_async_callback(around.close)
+        await around.start()
+
+
+def _open_charts(settings: Settings, stack: AsyncExitStack) -> Charts:
+    charts = Charts(settings.state_dir / "charts")
+    stack.push_async_callback(charts.close)
+    return charts
 
 
 def _parts(core: Core) -> dict[str, Any]:

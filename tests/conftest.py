@@ -50,6 +50,7 @@ def pytest_runtest_teardown() -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """An exchange that is not as others describe it fails the run, whatever the tests say; so do too few of them."""
     inspection.collect()
+    inspection.leave_count()
     faults = bool(inspection.totals().mismatches) or (_is_whole(session.config) and bool(inspection.shortfall()))
     if faults and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -2,9 +2,11 @@
 process, and the findings of the worlds that ran in processes of their own. `tests/conftest.py` prints and judges them.
 """
 
+import json
 import os
 from collections import Counter
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from bot.sandbox.validation.documents import missing
@@ -13,7 +15,8 @@ from bot.sandbox.validation.inspector import Inspector
 
 Json = dict[str, Any]
 
-
+COUNTED = "QUARTERDECK_COUNTED"
+"""The variable that names the file in which a run beside others leaves how much it has compared."""
 FLOORS = {"discord": 1000, "gateway": 1000, "github": 1000, "webhooks": 50}
 """So many exchanges a whole run compares at the least: fewer, and somewhere nobody looked."""
 
@@ -79,12 +82,16 @@ def _compared() -> tuple[Counter[str], list[tuple[float, int]]]:
     return exchanges, costs
 
 
-def shortfall() -> list[str]:
-    """The kinds of which a whole run has compared too few exchanges."""
-    exchanges, _ = _compared()
-    return [
-        f"only {exchanges[kind]} of {kind}, not {least}" for kind, least in FLOORS.items() if exchanges[kind] < least
-    ]
+def shortfall(exchanges: Counter[str] | None = None) -> list[str]:
+    """The kinds of which a whole run has compared too few exchanges; without a count, this process' own."""
+    counted = _compared()[0] if exchanges is None else exchanges
+    return [f"only {counted[kind]} of {kind}, not {least}" for kind, least in FLOORS.items() if counted[kind] < least]
+
+
+def leave_count() -> None:
+    """Write how much was compared where those are added up who run beside each other."""
+    if file := os.environ.get(COUNTED):
+        Path(file).write_text(json.dumps(_compared()[0]))
 
 
 def lines() -> list[str]:

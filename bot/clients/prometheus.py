@@ -162,7 +162,7 @@ class PrometheusClient:
 
         def work() -> T:
             link = self._link()
-            link.prepare(within_s=max(0.2, within_s - MARGIN_S), limit_bytes=limit_bytes)
+            link.prepare(within_s=within_s, limit_bytes=limit_bytes)
             return link.attempt(ask, read)
 
         try:
@@ -204,14 +204,17 @@ class _Link:
         self._session = BoundedSession(headers)
         self.connect = PrometheusConnect(url, retry=Retry(total=0), session=self._session)
         self.timeouts = (CONNECT_TIMEOUT_S, CONNECT_TIMEOUT_S)
+        self._given_s = 0.0
         self.told: dict[str, str] = {}
         """What Prometheus itself is told of the time it has."""
 
     def prepare(self, *, within_s: float, limit_bytes: int) -> None:
         """What holds for the next question: the seconds for all of it, and the size of its answer."""
-        self.timeouts = (min(CONNECT_TIMEOUT_S, within_s), within_s)
-        self.told = {"timeout": f"{within_s:.1f}s"}
-        self._session.prepare(within_s=within_s, limit_bytes=limit_bytes)
+        self._given_s = within_s
+        sooner_s = within_s - min(MARGIN_S, within_s / 4)
+        self.timeouts = (min(CONNECT_TIMEOUT_S, sooner_s), sooner_s)
+        self.told = {"timeout": f"{sooner_s * 1000:.0f}ms"}
+        self._session.prepare(within_s=sooner_s, limit_bytes=limit_bytes)
 
     def listing(self, path: str) -> Any:
         """The data of a list that the library has no call for."""
@@ -245,9 +248,9 @@ class _Link:
                 sentence, hint="Ask for fewer series: add matchers, or aggregate with sum by (...)."
             ) from error
         except (TooLate, requests.Timeout) as error:
-            raise Unavailable(PART, f"Prometheus did not answer within {self.timeouts[1] + MARGIN_S:g} s.") from error
+            raise self._too_late() from error
         except requests.ConnectionError as error:
-            raise _unreachable(error) from error
+            raise (self._too_late() if _timed_out(error) else _unreachable(error)) from error
         except PrometheusApiClientException as error:
             raise _refusal(self._session.last) from error
         except requests.JSONDecodeError as error:
@@ -257,13 +260,26 @@ class _Link:
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise Unavailable(PART, "Prometheus answered with something that is not its API's.") from error
 
+    def _too_late(self) -> Unavailable:
+        return Unavailable(PART, f"Prometheus did not answer within {self._given_s:g} s.")
+
+
+def _reason(error: Exception) -> object:
+    """What urllib3 says: with no second try, requests has one name for no connection, a broken one and a silent one."""
+    cause = error.args[0] if error.args else None
+    return getattr(cause, "reason", cause)
+
+
+def _timed_out(error: Exception) -> bool:
+    from urllib3.exceptions import ReadTimeoutError
+
+    return isinstance(_reason(error), ReadTimeoutError)
+
 
 def _unreachable(error: Exception) -> Unavailable:
-    """No connection at all, or one that broke: requests has one name for both."""
     from urllib3.exceptions import NewConnectionError
 
-    cause = error.args[0] if error.args else None
-    if isinstance(getattr(cause, "reason", cause), NewConnectionError):
+    if isinstance(_reason(error), NewConnectionError):
         return Unreachable(PART, "Prometheus cannot be reached: no connection.")
     return Unavailable(PART, "Prometheus cannot be reached: the connection broke.")
 

@@ -7,10 +7,11 @@ that waits for it could not be stopped from outside.
 
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 READ_PIECE_BYTES = 65536
 
@@ -50,18 +51,28 @@ class BoundedSession(requests.Session):
         how |= {"stream": True, "allow_redirects": False}
         answer = super().send(request, **how)
         try:
-            answer.raw = io.BytesIO(self._whole(answer))
-        finally:
+            whole = self._whole(answer)
+        except BaseException:
             answer.close()
+            raise
+        answer.raw = io.BytesIO(whole)
         self.last = answer
         return answer
 
     def _whole(self, answer: requests.Response) -> bytes:
         body = bytearray()
-        for piece in answer.raw.stream(READ_PIECE_BYTES, decode_content=True):
+        for piece in self._pieces(answer):
             body += piece
             if len(body) > self._limit_bytes:
                 raise TooMuch
             if time.monotonic() > self._until:
                 raise TooLate
         return bytes(body)
+
+    def _pieces(self, answer: requests.Response) -> Iterator[bytes]:
+        try:
+            yield from answer.raw.stream(READ_PIECE_BYTES, decode_content=True)
+        except ReadTimeoutError as error:
+            raise TooLate from error
+        except HTTPError as error:
+            raise requests.ConnectionError(error) from error

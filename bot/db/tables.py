@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -221,5 +222,182 @@ schedule_runs = Table(
     Column("due_at", UtcDateTime, primary_key=True),
     Column("started_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
+    Column("outcome", Text, nullable=False, server_default=""),
+)
+
+alert_payloads = Table(
+    "alert_payloads",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("receiver", Text, nullable=False),
+    Column("group_key", Text, nullable=False),
+    Column("alerts", Integer, nullable=False),
+    # As it came, byte by byte; empty once it is applied and another row holds the same.
+    Column("body", LargeBinary, nullable=False),
+    Column("applied_at", UtcDateTime),
+    Column("outcome", Text, nullable=False, server_default=""),
+    Column("group_id", Integer),
+    Index(None, "applied_at", "id"),
+    sqlite_autoincrement=True,
+)
+
+alert_groups = Table(
+    "alert_groups",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("group_key", Text, nullable=False),
+    Column("receiver", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    # The worst severity that it ever had: more than that calls somebody.
+    Column("worst", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("group_labels", CanonicalJson, nullable=False),
+    Column("common_labels", CanonicalJson, nullable=False),
+    Column("common_annotations", CanonicalJson, nullable=False),
+    Column("external_url", Text, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("fired_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+    # Counted from its episodes, in the transaction that changed them: the newest of each fingerprint.
+    Column("firing", Integer, nullable=False, server_default="0"),
+    Column("members", Integer, nullable=False, server_default="0"),
+    Column("suppressed", Integer, nullable=False, server_default="0"),
+    Column("unconfirmed", Integer, nullable=False, server_default="0"),
+    Column("truncated", Integer, nullable=False, server_default="0"),
+    Column("repeats", Integer, nullable=False, server_default="0"),
+    Column("reopened", Integer, nullable=False, server_default="0"),
+    Column("acked_by", Text, nullable=False, server_default=""),
+    Column("acked_at", UtcDateTime),
+    Column("unacked_since", UtcDateTime),
+    Column("reminded_at", UtcDateTime),
+    Column("escalation_step", Integer, nullable=False, server_default="0"),
+    Column("flaps", Integer, nullable=False, server_default="0"),
+    Column("flapping_until", UtcDateTime),
+    # What its last payload said, and where it came from: the same again is a repeat, or another member's word.
+    Column("identity", Text, nullable=False, server_default=""),
+    Column("body_digest", Text, nullable=False, server_default=""),
+    Column("previous_id", Integer, ForeignKey("alert_groups.id")),
+    Column("seeded", Boolean(create_constraint=False), nullable=False, server_default="0"),
+    Index(None, "closed_at"),
+    Index(None, "opened_at"),
+    Index(None, "receiver"),
+    sqlite_autoincrement=True,
+)
+
+alert_group_keys = Table(
+    "alert_group_keys",
+    metadata,
+    # sha256 of the group key, which may be longer than an index takes. Several keys may lead to one group: a route was
+    # renamed, or two routes tell of the same alerts.
+    Column("digest", Text, primary_key=True),
+    Column("group_key", Text, nullable=False),
+    Column("group_id", Integer, ForeignKey("alert_groups.id"), nullable=False, index=True),
+)
+
+alert_episodes = Table(
+    "alert_episodes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("fingerprint", Text, nullable=False),
+    # Whole seconds: members of a cluster may differ in what is behind the point.
+    Column("starts_at", UtcDateTime, nullable=False),
+    Column("group_id", Integer, ForeignKey("alert_groups.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("labels", CanonicalJson, nullable=False),
+    Column("annotations", CanonicalJson, nullable=False),
+    Column("generator_url", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    # The newest episode of its fingerprint.
+    Column("latest", Boolean(create_constraint=False), nullable=False),
+    Column("confirmed", Boolean(create_constraint=False), nullable=False),
+    Column("provisional", Boolean(create_constraint=False), nullable=False, server_default="0"),
+    Column("silenced_by", CanonicalJson, nullable=False, server_default="[]"),
+    Column("inhibited", Boolean(create_constraint=False), nullable=False, server_default="0"),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    # When somebody last told us of it: what was asked before that is older.
+    Column("told_at", UtcDateTime, nullable=False),
+    Column("missing_since", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("acked_by", Text, nullable=False, server_default=""),
+    Column("acked_at", UtcDateTime),
+    CheckConstraint("state IN ('firing', 'resolved')", name="state"),
+    UniqueConstraint("fingerprint", "starts_at"),
+    Index(None, "group_id", "latest"),
+    Index(None, "state", "confirmed"),
+    Index(None, "first_seen_at"),
+    sqlite_autoincrement=True,
+)
+
+alert_pings = Table(
+    "alert_pings",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("group_id", Integer, ForeignKey("alert_groups.id"), nullable=False, index=True),
+    # What it is for, so that it is written once: the group, the reason, and since when.
+    Column("key", Text, nullable=False, unique=True),
+    Column("reason", Text, nullable=False),
+    Column("roles", CanonicalJson, nullable=False),
+    Column("people", CanonicalJson, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("at", UtcDateTime, nullable=False),
+    # Quiet hours hold it back until then; null once it was let go.
+    Column("held_until", UtcDateTime, index=True),
+    Index(None, "at"),
+    sqlite_autoincrement=True,
+)
+
+alert_silences = Table(
+    "alert_silences",
+    metadata,
+    Column("am_id", Text, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("matchers", CanonicalJson, nullable=False),
+    Column("starts_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("group_id", Integer, ForeignKey("alert_groups.id")),
+    Column("noted_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, index=True),
+    CheckConstraint("kind IN ('silence', 'until_resolved', 'maintenance', 'foreign')", name="kind"),
+)
+
+oncall_overrides = Table(
+    "oncall_overrides",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("person", Text, nullable=False),
+    Column("starts_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False, index=True),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("created_at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+alert_moments = Table(
+    "alert_moments",
+    metadata,
+    # Moments that outlive a restart: `beat:<heartbeat>`, and since when Alertmanager cannot be asked.
+    Column("name", Text, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+road_messages = Table(
+    "road_messages",
+    metadata,
+    Column("group_id", Integer, ForeignKey("alert_groups.id"), primary_key=True),
+    Column("opening", UtcDateTime, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("claimed_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
     Column("outcome", Text, nullable=False, server_default=""),
 )

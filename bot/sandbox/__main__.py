@@ -60,6 +60,7 @@ class Invocation:
     validate: bool
     own_discord: bool
     sandboxed: Sandboxed | None
+    monitoring: bool
 
 
 class _Parser(argparse.ArgumentParser):
@@ -81,6 +82,7 @@ def invocation(arguments: Sequence[str], environ: dict[str, str]) -> Invocation:
     add("--speed", default="1", help="how many times faster than real time builds go, 0.1 to 1000")
     real = environ.get("REAL_WORKFLOWS") == "1"
     add("--real-workflows", action="store_true", default=real, help="execute workflow files with act")
+    add("--no-monitoring", action="store_true", help="start no Prometheus, Alertmanager and node exporter")
     own = environ.get("DISCORD") == "1"
     add("--own-discord", action="store_true", default=own, help="use a Discord of your own; asks for bot and guild")
     tests = parser.add_argument_group("for tests, with --own-discord: another sandbox in the place of the real Discord")
@@ -105,6 +107,7 @@ def invocation(arguments: Sequence[str], environ: dict[str, str]) -> Invocation:
         validate=given.validate,
         own_discord=given.own_discord,
         sandboxed=_sandboxed(given, parser),
+        monitoring=not given.no_monitoring,
     )
 
 
@@ -157,6 +160,7 @@ async def run(asked: Invocation) -> None:
             real_workflows=asked.real_workflows,
             validate=asked.validate,
             own_discord=own,
+            monitoring=asked.monitoring,
         )
         world = _compose(options)
         runner = await _serve(world, asked.port)

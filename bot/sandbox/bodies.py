@@ -18,7 +18,9 @@ JsonObject = dict[str, Any]
 LARGEST_ID = 2**63 - 1
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A body whose keys are all known, and of exactly these kinds."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     @classmethod
@@ -39,7 +41,7 @@ class _Body(BaseModel):
             raise Rejected(f"{place[:100]}: {fault['msg']}.") from None
 
 
-class FaultBody(_Body):
+class FaultBody(Body):
     """`POST /faults`. `when` is for `kill`; the first `skip` matching requests pass untouched."""
 
     part: str
@@ -53,27 +55,27 @@ class FaultBody(_Body):
     skip: int = Field(default=0, ge=0, le=1_000_000)
 
 
-class RolesBody(_Body):
+class RolesBody(Body):
     """`POST /members/{name}/roles`."""
 
     roles: list[Annotated[str, Field(max_length=100)]] = Field(max_length=50)
 
 
-class ConfigBody(_Body):
+class ConfigBody(Body):
     """`PUT /config`: one of the two."""
 
     toml: str | None = None
     patch: JsonObject | None = None
 
 
-class BotBody(_Body):
+class BotBody(Body):
     """`POST /bot`. With `keep` false a bot that is started stays dead when it dies, until it is started again."""
 
     action: Literal["start", "stop", "kill", "reload"]
     keep: bool = True
 
 
-class ChaosBody(_Body):
+class ChaosBody(Body):
     """`POST /chaos`: on for so many seconds, or off. `seed` makes the blows come in the same order."""
 
     on: bool
@@ -81,7 +83,7 @@ class ChaosBody(_Body):
     seed: int | None = None
 
 
-class ClockBody(_Body):
+class ClockBody(Body):
     """`POST /clock`: how many times faster than real time builds and rollouts go."""
 
     speed: float = Field(ge=0.1, le=1000)

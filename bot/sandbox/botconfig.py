@@ -14,6 +14,8 @@ from typing import Any
 
 from bot.sandbox import cast
 from bot.sandbox.host.machine_files import write_private
+from bot.sandbox.monitoring import botsections
+from bot.sandbox.monitoring.botsections import MonitoringAddresses, Names
 from bot.sandbox.own_discord import OwnDiscord
 from bot.sandbox.wire import Rejected
 
@@ -42,6 +44,8 @@ class Endpoints:
     aws: str
     instances: Mapping[str, str]
     service_urls: Mapping[str, str]
+    monitoring: MonitoringAddresses | None = None
+    """Where alerts come in and are asked for; None: the bot knows nothing of alerts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Secrets:
     discord_token: str
     github_token: str
     aws_key: tuple[str, str]
+    alertmanager_token: str = ""
 
 
 def compose(endpoints: Endpoints, *, home: Path, own: OwnDiscord | None = None, health_port: int = 0) -> Document:
@@ -80,7 +85,20 @@ def compose(endpoints: Endpoints, *, home: Path, own: OwnDiscord | None = None, 
         "environments": _environments(endpoints.instances),
         "services": _services(endpoints.service_urls),
         "people": _own_people(own) if own else _people(),
+        **_monitoring(endpoints.monitoring, own),
     }
+
+
+def _monitoring(addresses: MonitoringAddresses | None, own: OwnDiscord | None) -> Document:
+    """The sections about alerts and metrics, as far as this world has what they speak of."""
+    if addresses is None:
+        return {}
+    if own:
+        names = Names(own.channels, own.roles, [str(one["name"]) for one in own.people])
+    else:
+        names = Names(cast.CHANNELS, cast.ROLES, [person.name for person in cast.PEOPLE])
+    sections = {"alerts": botsections.alerts(addresses, names)}
+    return sections | ({"metrics": botsections.metrics(addresses)} if addresses.prometheus else {})
 
 
 def _guild(endpoints: Endpoints) -> Document:
@@ -163,6 +181,7 @@ def environment(secrets: Secrets, *, page_url: str) -> dict[str, str]:
         "QUARTERDECK_SANDBOX": page_url,
         "QUARTERDECK_DISCORD_TOKEN": secrets.discord_token,
         "QUARTERDECK_GITHUB_TOKEN": secrets.github_token,
+        **({"QUARTERDECK_ALERTMANAGER_TOKEN": secrets.alertmanager_token} if secrets.alertmanager_token else {}),
         "AWS_ACCESS_KEY_ID": access_key,
         "AWS_SECRET_ACCESS_KEY": secret_key,
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -20,6 +20,12 @@ it ends by itself when nobody has read the events for a minute. `GET /chaos` tel
 world since its start, how often the bot was `killed`, how many requests were `taken`, `lost` and `doubled`, and how
 many are `on_the_way` to their card; `said` names each fault in a sentence.
 
+`POST /monitoring` `{lever, environment, on}` moves a host's figures (`burn_cpu`, `fill_memory`, `fill_disk` with
+`mountpoint`; `severity` says how far), stops the service (`stop_app`) or silences the heartbeat (`watchdog_off`);
+`POST /monitoring/server` `{server, action}` takes a node exporter, Prometheus or Alertmanager away (`stop`, `kill`,
+`hang`) and brings it back (`start`); `GET /monitoring` tells how all that stands. `POST /alerts` `{fixture}` or
+`{payload}` posts a stored payload of Alertmanager, or the caller's own, to the bot's alert listener.
+
 `GET /validation` tells, in a world started with `--validate` (`VALIDATE=1`), how many exchanges were compared with the
 descriptions of others, at which median cost, and every mismatch: operation, direction, JSON pointer and message.
 
@@ -120,7 +126,10 @@ class Control:
             ("GET", "/chaos", self._chaos),
             ("GET", "/validation", self._validation),
             ("POST", "/chaos", self._act(lambda body: self._world.chaos.switch(ChaosBody.read(body)))),
-            ("POST", "/alerts", self._act(self._alerts)),
+            ("GET", "/monitoring", self._monitoring),
+            ("POST", "/monitoring", self._act(lambda body: self._world.monitoring.move(body))),
+            ("POST", "/monitoring/server", self._act(lambda body: self._world.monitoring.server(body))),
+            ("POST", "/alerts", self._act(lambda body: self._world.monitoring.alerts(body))),
             ("GET", "/events", self._events),
         ]
 
@@ -243,8 +252,9 @@ class Control:
         query(request)
         return web.json_response(self._world.validation())
 
-    async def _alerts(self, body: Answer) -> Answer:
-        raise Rejected("This world has no alerts part yet, so there is nobody to send a fixture to.")
+    async def _monitoring(self, request: web.Request) -> web.StreamResponse:
+        query(request)
+        return web.json_response(self._world.monitoring.describe())
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         asked = query(request, "after")

@@ -10,8 +10,6 @@ from bot.sandbox.wire import Rejected
 Kind = Literal["fake", "real", "absent"]
 ABSENT: Mapping[str, str] = {
     "terraform": "not part of this world yet: the infrastructure commands will bring it",
-    "prometheus": "not part of this world yet: the alert commands will bring it",
-    "alertmanager": "not part of this world yet: the alert commands will bring it",
 }
 
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from bot.sandbox import cast
 from bot.sandbox.aws.part import AwsPart
+from bot.sandbox.aws.seed import APPS_TOKEN
 from bot.sandbox.baseline import Baseline
 from bot.sandbox.bodies import FaultBody
 from bot.sandbox.botconfig import (
@@ -39,6 +40,7 @@ from bot.sandbox.github.part import GithubPart
 from bot.sandbox.host.part import HostPart
 from bot.sandbox.images import BuildFailed, BuildOrder, ImageStore
 from bot.sandbox.ledger import Ledger
+from bot.sandbox.monitoring.part import Asked, MonitoringPart
 from bot.sandbox.own_discord import Elsewhere, OwnDiscord, Readiness, forget_token, free_port
 from bot.sandbox.parts import ABSENT, Kind, NotUp, Part, bordered, together
 from bot.sandbox.supervisor import State, Supervisor
@@ -72,12 +74,14 @@ class Options:
     """Whether GitHub's part executes workflow files with act."""
     own_discord: OwnDiscord | None = None
     """A person's own Discord, in the place of the sandbox's."""
+    monitoring: bool = True
+    """Whether the real monitoring servers run where they are installed."""
 
 
 class World:
     """The parts, what they share, and what the control API asks of the whole."""
 
-    WIRED = ("discord", "github", "aws")
+    WIRED = ("discord", "github", "aws", "prometheus", "alertmanager")
     """The parts that keep a request list and know faults."""
 
     def __init__(self, *, options: Options, announce: Callable[[str], None]) -> None:
@@ -98,6 +102,7 @@ class World:
         self._github: GithubPart | None = None
         self._aws: AwsPart | None = None
         self._host: HostPart | None = None
+        self._monitoring: MonitoringPart | None = None
         self._images: ImageStore | None = None
         self._bot: Supervisor | None = None
         self._chaos: Chaos | None = None
@@ -128,6 +133,10 @@ class World:
     @property
     def host(self) -> HostPart:
         return _up(self._host, "host")
+
+    @property
+    def monitoring(self) -> MonitoringPart:
+        return _up(self._monitoring, "monitoring")
 
     @property
     def bot(self) -> Supervisor:
@@ -163,10 +172,12 @@ class World:
             self._own.remember(self.options.home)
             self._tell(Part("discord", "real", self._own.url, self._own.describe()))
             self._announce(f"discord is {self._own.describe()}")
-        await together(self._open_discord(), self._open_github(), self._open_machines())
+        await together(
+            self._open_discord(), self._open_github(), self._open_machines(), self._open_monitoring_addresses()
+        )
         baseline = self._open_baseline()
         await bordered("baseline", baseline.prepare())
-        await together(self._open_bot(), bordered("baseline", baseline.roll_out()))
+        await together(self._open_bot(), bordered("baseline", baseline.roll_out()), self._open_monitoring())
         self._tell_host()
         self._prepared = True
         await self._bot_connected()
@@ -226,6 +237,18 @@ class World:
         detail = f"moto, account {cast.AWS_ACCOUNT}, {cast.AWS_REGION}"
         self._tell(Part("aws", "fake", aws.endpoint_url, detail, aws.pid))
 
+    async def _open_monitoring_addresses(self) -> None:
+        """The addresses first: the bot's configuration names them."""
+        asked = Asked(self.options.home, ENVIRONMENTS, self.options.monitoring)
+        part = MonitoringPart(**self._shared(), asked=asked, changed=self._tell)
+        self._stack.push_async_callback(part.close)
+        await bordered("monitoring", part.prepare())
+        self._monitoring = part
+
+    async def _open_monitoring(self) -> None:
+        await bordered("monitoring", self.monitoring.start(self.host, apps_token=APPS_TOKEN))
+        self._announce("monitoring ready" if self.monitoring.present else "monitoring left out: see the parts")
+
     def _open_baseline(self) -> Baseline:
         self._images = ImageStore(
             directory=self._folder("images"),
@@ -249,7 +272,7 @@ class World:
         self.config.write(
             compose(self._endpoints(), home=self.options.home, own=self._own, health_port=self._health_port)
         )
-        secrets = replace(self._secrets, aws_key=self.aws.bot_key)
+        secrets = replace(self._secrets, aws_key=self.aws.bot_key, alertmanager_token=self.monitoring.token)
         environ = environment(secrets, page_url=self.page_url)
         write_environment_file(self.options.home / ENVIRONMENT_FILE, environ)
         if self._own is not None and not self._own.keep_token:
@@ -305,6 +328,7 @@ class World:
             aws=self.aws.endpoint_url,
             instances={name: self.host.instance_id(name) for name in ENVIRONMENTS},
             service_urls={name: self.host.url(name, DEPLOYED) for name in ENVIRONMENTS},
+            monitoring=self.monitoring.addresses,
         )
 
     @property

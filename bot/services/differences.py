@@ -10,7 +10,7 @@ from typing import Any
 from bot.policy import ANYBODY, RUNS, Actor, PolicyRow, places, rights, row_of, who
 from bot.settings import PersonSettings, Settings
 
-TOLD_APART = ("people", "policy", "discord.roles", "discord_token", "github_token")
+TOLD_APART = ("people", "policy", "discord.roles", "discord_token", "github_token", "alertmanager_token")
 
 
 def differences(before: Settings, after: Settings) -> tuple[str, ...]:

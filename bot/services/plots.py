@@ -35,6 +35,7 @@ class MarkKind(StrEnum):
     """What a vertical mark stands for."""
 
     ALERT = "alert"
+    END = "end"
     CHANGE = "change"
 
 
@@ -45,10 +46,10 @@ class Curve:
     name: str
     points: tuple[Point, ...]
 
-    @property
-    def last(self) -> float | None:
-        """The newest value that is a number."""
-        return next((value for _, value in reversed(self.points) if math.isfinite(value)), None)
+    def at_end(self, end: datetime, step_s: float) -> float | None:
+        """What it stands at by `end`; None where nothing is known for the last two steps, whatever it was before."""
+        at, value = self.points[-1] if self.points else (0.0, math.nan)
+        return value if math.isfinite(value) and end.timestamp() - at <= 2 * step_s + 1 else None
 
     @property
     def values(self) -> tuple[float, ...]:

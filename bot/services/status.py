@@ -19,6 +19,7 @@ from bot.policy import EVERYWHERE, Action, Actor, Sight, sight
 from bot.services.catalog import Catalog
 from bot.services.outside import AWS, GITHUB, HOST, NAMES, Outside, Standing
 from bot.services.running import Running, Versions
+from bot.services.vitals import Vital, Vitals
 from bot.settings import Settings
 
 T = TypeVar("T")
@@ -139,6 +140,7 @@ class StatusService:
         github: GithubClient,
         aws: AwsClient,
         outside: Outside | None = None,
+        vitals: Vitals | None = None,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
@@ -147,6 +149,7 @@ class StatusService:
         self._github = github
         self._aws = aws
         self._outside = outside or Outside(settings.environments)
+        self._vitals = vitals
         self._seen: dict[tuple[str, str], _Sighting] = {}
         self._behind_seen: dict[tuple[str, str, str], Behind] = {}
         self._agents: dict[str, tuple[datetime | None, datetime]] = {}

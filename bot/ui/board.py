@@ -4,15 +4,18 @@ Truth is in the table `cards`: a card is dirty while `wanted` is ahead of `shown
 card of each channel, draws the newest rows, posts or edits, and notes what is shown. A crash, an outage or a rate
 limit delays a card and never loses or doubles one: a post's nonce is saved before the post, and after two minutes of
 doubt the channel is searched before anything is posted again. One attempt a request; trying again is decided here.
-Old messages may be edited only now and then; where that is too seldom, a successor takes a message's place.
+Old messages may be edited only now and then; where that is too seldom, a successor takes a message's place. While
+Discord is away a single request asks for it (`reach`); in a storm of alerts many groups share a message (`storms`).
 """
 
 import asyncio
+import io
 import logging
 import random
 import secrets
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -26,8 +29,10 @@ from bot.ops.model import Operation
 from bot.ui.board_store import BoardStore, CardRow, utc_now
 from bot.ui.buckets import Buckets, NotTaken
 from bot.ui.pinned import OLD_ROUTINE_S, PINNED_KEY, ROUTINE_S, Rhythm
+from bot.ui.reach import Reach
 from bot.ui.recovery import pinned_in, posted_since
 from bot.ui.renderings import AUDITED, Rendering, Renderings
+from bot.ui.storms import Storms
 
 POLL_S = 1.0
 """How often rows are looked at when nobody woke the board (another process may have written them)."""
@@ -38,15 +43,21 @@ LONGEST_LAG_S = 30.0
 """So long a message may show what is no longer true because it is too old to be edited; then a successor is posted."""
 DOUBT = timedelta(minutes=2)
 """So long Discord surely remembers a nonce (it does so for minutes only)."""
-AT_ONCE = 3
-"""Requests in flight in one channel, each for another card."""
+AT_ONCE = 5
+"""Requests in flight in one channel, each for another card: as many as its bucket allows."""
 REQUEST_TIMEOUT_S = 15.0
-LONGEST_PAUSE_S = 15.0
+LONGEST_PAUSE_S = 4.0
+"""Between two tries of one card, so that it is shown within seconds once Discord is back."""
 REFUSED_PAUSE_S = 60.0
 """After an answer that only a person can mend (no permission, no such channel)."""
 AUDIT_LINES = 10
 UNKNOWN_MESSAGE = 10008
 """Discord's error code (topics/opcodes-and-status-codes)."""
+LOOKED_AT = 200
+"""Dirty cards that one look reads, the most urgent ones."""
+GATHERING_S = 0.1
+"""Until the next look while new alert groups wait to be shown together."""
+_OTHER = {"POST": "PATCH", "PATCH": "POST"}
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +82,7 @@ class Board:
     def __init__(
         self, *, store: BoardStore, renderings: Renderings, channels: Channels, buckets: Buckets,
         audit_channel: int, ops_channel: int, metrics: Metrics, doubt: timedelta = DOUBT, rhythm: Rhythm | None = None,
+        storms: Storms | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self.renderings = renderings
@@ -82,6 +94,10 @@ class Board:
         self._rhythm = rhythm or Rhythm()
         self._outside_changed = False
         self._metrics = metrics
+        self._storms = storms
+        self._reach = Reach()
+        self._waits: dict[str, float] = {}
+        self._measured_at = 0.0
         self._woken = asyncio.Event()
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._watchers: dict[str, list[asyncio.Future[CardRow]]] = {}
@@ -109,6 +125,10 @@ class Board:
     def wake(self, operation: Operation) -> None:
         """An operation changed: look now."""
         self._rhythm.changed(operation)
+        self._woken.set()
+
+    def changed(self) -> None:
+        """Rows changed that some card shows: look now."""
         self._woken.set()
 
     def outside_changed(self, *_: object) -> None:
@@ -163,29 +183,62 @@ class Board:
         if self._outside_changed:
             self._outside_changed = False
             await self._store.want_again(await self.renderings.open_cards())
-        dirty = await self._store.dirty(now, limit=200)
+        dirty = await self._store.dirty(now, limit=LOOKED_AT)
         self.last_read = (time.monotonic(), (time.monotonic() - began) / 2)
         self._metrics.cards_dirty.set(len(dirty))
+        await self._measure()
+        if self._reach.away and (self._busy or self._reach.wait_s > 0):
+            return min(POLL_S, self._reach.wait_s or POLL_S)
+        wait_s = POLL_S
+        if self._storms is not None:
+            tidied = await self._storms.tidy(dirty, now, busy=self._busy.keys(), slots=self._slots)
+            dirty = await self._store.dirty(now, limit=LOOKED_AT) if tidied.changed else dirty
+            dirty = [row for row in dirty if row.key not in tidied.held]
+            wait_s = GATHERING_S if tidied.held else wait_s
+        wait_s = min(wait_s, self._dispatch(dirty))
+        if len(dirty) == len(self._busy):
+            next_due = await self._store.next_due()
+            wait_s = min(wait_s, max(0.02, (next_due - now).total_seconds())) if next_due else wait_s
+        return wait_s
+
+    def _dispatch(self, dirty: Sequence[CardRow]) -> float:
+        """Take the cards that may be brought up now; the seconds until the next of the others may."""
         in_flight = Counter(task.get_name() for task in self._busy.values())
         wait_s = POLL_S
         for row in dirty:
-            channel = str(row.channel_id)
-            if row.key in self._busy or in_flight[channel] >= AT_ONCE:
+            method, channel = _method(row), str(row.channel_id)
+            under_way = in_flight[f"{method} {channel}"]
+            if row.key in self._busy or under_way + in_flight[f"{_OTHER[method]} {channel}"] >= AT_ONCE:
                 continue
-            method = "POST" if row.message_id is None else "PATCH"
             spare = 1 if row.priority >= Priority.PROGRESS else 0
-            held_s = self._buckets.wait_s(method, row.channel_id, spare=spare, message_id=row.message_id)
+            held_s = self._buckets.wait_s(
+                method, row.channel_id, spare=spare, under_way=under_way, message_id=row.message_id
+            )
             if held_s > LONGEST_LAG_S and self._outlived(row):
                 held_s = 0.0
             if held_s > 0:
                 wait_s = min(wait_s, held_s)
                 continue
-            in_flight[channel] += 1
-            self._take(row, channel)
-        if len(dirty) == len(self._busy):
-            next_due = await self._store.next_due()
-            wait_s = min(wait_s, max(0.02, (next_due - now).total_seconds())) if next_due else wait_s
+            in_flight[f"{method} {channel}"] += 1
+            self._take(row, f"{method} {channel}")
+            if self._reach.away:
+                break
         return wait_s
+
+    def _slots(self, channel_id: int) -> int:
+        """How many messages may be posted in that channel now."""
+        under_way = sum(task.get_name() == f"POST {channel_id}" for task in self._busy.values())
+        held = self._buckets.wait_s("POST", channel_id, under_way=under_way) > 0
+        return 0 if held else min(AT_ONCE, self._buckets.left("POST", channel_id, under_way=under_way))
+
+    async def _measure(self) -> None:
+        """For how long the card that waits longest has not shown the newest rows."""
+        now = time.monotonic()
+        if now - self._measured_at < POLL_S:
+            return
+        self._measured_at = now
+        self._waits = {key: self._waits.get(key, now) for key in await self._store.dirty_keys()}
+        self._metrics.card_oldest_seconds.set(now - min(self._waits.values(), default=now))
 
     def _outlived(self, row: CardRow) -> bool:
         """Whether the message is too old to be edited soon enough: what is not mere progress gets a successor."""
@@ -194,8 +247,8 @@ class Board:
         lane_s = self._buckets.wait_s("PATCH", row.channel_id, message_id=row.message_id)
         return lane_s > LONGEST_LAG_S > self._buckets.wait_s("PATCH", row.channel_id)
 
-    def _take(self, row: CardRow, channel: str) -> None:
-        task = asyncio.create_task(self._bring_up(row), name=channel)
+    def _take(self, row: CardRow, errand: str) -> None:
+        task = asyncio.create_task(self._bring_up(row), name=errand)
         self._busy[row.key] = task
 
         def done(_: asyncio.Task[None]) -> None:
@@ -218,7 +271,10 @@ class Board:
                         await self._succeed(row, row.message_id)
                     else:
                         await self._edit(row, rendering)
+            await self._answered()
         except NotTaken as error:
+            if error.status >= 500:
+                self._reach.failed(row.key, connection=False)
             pause_s = 0.0 if self._outlived(row) else error.retry_after_s
             await self._put_off(row, pause_s, f"{error}", "limited" if error.status == 429 else "failed")
         except discord.RateLimited as error:
@@ -226,6 +282,7 @@ class Board:
         except discord.HTTPException as error:
             await self._refused(row, error)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            self._reach.failed(row.key, connection=True)
             await self._put_off(row, None, f"Discord cannot be reached ({type(error).__name__})", "failed")
         except Unavailable as error:
             await asyncio.sleep(POLL_S)
@@ -236,6 +293,12 @@ class Board:
             self._metrics.broken.inc()
             _log.exception("card %s cannot be drawn", row.key)
             await self._put_off(row, REFUSED_PAUSE_S, "it cannot be drawn", "failed")
+
+    async def _answered(self) -> None:
+        """Discord took something: if it had been away, all that waited for it is due at once."""
+        if self._reach.answered():
+            await self._store.forgive(utc_now() + timedelta(seconds=2 * LONGEST_PAUSE_S))
+            self._woken.set()
 
     async def _drawn(self, row: CardRow) -> Rendering | None:
         """The rendering, unless there is nothing to show or nothing new: both are noted as shown."""
@@ -313,8 +376,9 @@ class Board:
         shown = row.wanted if complete else row.shown
         not_before = utc_now() + rendering.pause if complete and rendering.pause else None
         await self._store.posted(
-            row, message_id, utc_now(), shown=shown, attempts=0, not_before=not_before, state=state
-        )
+            row, message_id, utc_now(), holds=rendering.holds,
+            shown=shown, attempts=0, not_before=not_before, state=state,
+        )  # fmt: skip
         for watcher in self._watchers.get(row.key, ()):
             if not watcher.done():
                 watcher.set_result(await self._store.get(row.key) or row)
@@ -341,6 +405,9 @@ class Board:
         none = discord.AllowedMentions.none()
         if rendering.lasting:
             await message.edit(content=rendering.content, allowed_mentions=none)
+        elif rendering.picture is not None:
+            files = [_file(*rendering.picture)]
+            await message.edit(content=None, view=rendering.sheet, attachments=files, allowed_mentions=none)
         else:
             await message.edit(content=None, view=rendering.sheet, allowed_mentions=none)
         self._metrics.card_writes.labels("edited").inc()
@@ -359,6 +426,8 @@ class Board:
     async def _want_beside(self, row: CardRow, rendering: Rendering) -> None:
         for key in rendering.beside:
             await self._store.beside(key, row.channel_id)
+        if rendering.stirs and row.message_id is None:
+            await self._store.want_again(rendering.stirs)
 
     # ---- trouble -----------------------------------------------------------------------------------------------
 
@@ -386,11 +455,21 @@ class Board:
 def _form(row: CardRow, rendering: Rendering) -> dict[str, Any]:
     """What to post: the pinging or plain line when there is one, else the card itself."""
     form: dict[str, Any] = {"content": rendering.content} if rendering.content else {"view": rendering.sheet}
+    if rendering.picture is not None and not rendering.content:
+        form["files"] = [_file(*rendering.picture)]
     if rendering.reply_to is not None:
         form["reference"] = discord.MessageReference(
             message_id=rendering.reply_to, channel_id=row.channel_id, fail_if_not_exists=False
         )
     return form
+
+
+def _file(name: str, data: bytes) -> discord.File:
+    return discord.File(io.BytesIO(data), filename=name)
+
+
+def _method(row: CardRow) -> str:
+    return "POST" if row.message_id is None else "PATCH"
 
 
 def _time(iso: Any) -> datetime | None:

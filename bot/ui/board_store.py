@@ -23,6 +23,8 @@ T = TypeVar("T")
 HANDLE_BYTES = 12
 """Random bytes of a handle: far too many to guess, few enough for a custom_id (100 characters)."""
 CURSOR_KEY = "audit-cursor"
+GATHERING = "alert:"
+"""The keys of cards that are written with a pause before their first post."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +100,11 @@ class BoardStore:
 
     async def dirty(self, now: datetime, *, limit: int) -> list[CardRow]:
         """Cards that do not show the newest rows, most urgent first, then oldest. What is not progress ignores the
-        pause between two edits, but neither the back-off after a failure nor the pause before the first post.
+        pause between two edits, but neither the back-off after a failure nor the pause in which a storm gathers.
         """
         c = cards.c
-        hurried = (c.priority < Priority.PROGRESS) & (c.attempts == 0) & c.message_id.is_not(None)
+        gathers = c.message_id.is_(None) & c.key.startswith(GATHERING, autoescape=True)
+        hurried = (c.priority < Priority.PROGRESS) & (c.attempts == 0) & ~gathers
         due = or_(c.not_before.is_(None), c.not_before <= now, hurried)
         statement = select(cards).where(c.wanted > c.shown, due).order_by(c.priority, c.posted_at, c.key).limit(limit)
         return await self._database.read(lambda db: [row_of(row) for row in db.execute(statement).mappings()])

@@ -47,7 +47,7 @@ PAPER, PANEL, GRID = "#2B2D31", "#313338", "#4E5058"
 INK, FAINT = "#F2F3F5", "#B5BAC1"
 COLOURS = ("#5EB1FF", "#FFB13D", "#4ED48A", "#D88CFF", "#FF8FA3", "#7CE5E5")
 LIMIT_COLOUR = "#FF5C5C"
-MARK_COLOURS = {MarkKind.ALERT: "#FF5C5C", MarkKind.CHANGE: "#FFE08A"}
+MARK_COLOURS = {MarkKind.ALERT: "#FF5C5C", MarkKind.END: "#4ED48A", MarkKind.CHANGE: "#FFE08A"}
 TITLE_PT, TEXT_PT, SMALL_PT = 17.0, 14.0, 12.5
 RIGHT = 1176.0
 """The panel's right edge in pixels; on its left stand the values, and it begins behind them."""
@@ -178,7 +178,9 @@ def _lines(sheet: _Sheet, spec: ChartSpec) -> None:
     curves = foremost(spec.curves, MAX_CURVES, lowest=spec.beyond == "<")
     more = spec.more + len(spec.curves) - len(curves)
     scale = scale_of(spec.unit, max((abs(value) for value in _heights(curves, spec.threshold)), default=0.0))
-    entries = [(sheet.plain(curve.name, NAME_CHARS), told(curve.last, spec.unit)) for curve in curves]
+    entries = [
+        (sheet.plain(curve.name, NAME_CHARS), told(curve.at_end(spec.end, spec.step_s), spec.unit)) for curve in curves
+    ]
     rows = _legend_rows(len(entries), more)
     low, high = _span(curves, spec, scale)
     ticks = _value_ticks(low, high, scale)
@@ -333,10 +335,10 @@ class _Label:
 def _labels(sheet: _Sheet, spec: ChartSpec, frame: _Frame) -> list[_Label]:
     """The marks within the time shown, each with a row for its text in which it touches no other one.
 
-    Starts of alerts are placed first, then the newest changes. A text that finds no room is left out; its line stays.
+    Starts and ends of alerts are placed first, then the newest changes. A text without room is left out, not its line.
     """
     inside = [mark for mark in spec.marks if frame.begin <= mark.at.timestamp() <= frame.end]
-    inside.sort(key=lambda mark: (mark.kind is not MarkKind.ALERT, -mark.at.timestamp()))
+    inside.sort(key=lambda mark: (mark.kind is MarkKind.CHANGE, -mark.at.timestamp()))
     taken: list[list[tuple[float, float]]] = [[] for _ in range(MARK_ROWS)]
     placed: list[_Label] = []
     for mark in inside[:MARKS_MAX]:
@@ -358,9 +360,9 @@ def _free(taken: Sequence[tuple[float, float]], left: float, right: float) -> bo
 
 def _mark(sheet: _Sheet, label: _Label, frame: _Frame) -> None:
     """The line through the panel up to its text, which covers what passes behind it."""
-    colour, alert = MARK_COLOURS[label.mark.kind], label.mark.kind is MarkKind.ALERT
+    colour = MARK_COLOURS[label.mark.kind]
     reach = frame.top + MARK_ROW * max(label.row, 0) + (10 if label.row >= 0 else 0)
-    sheet.line((label.x, frame.bottom), (label.x, reach), colour, thick=1.8, dotted=not alert)
+    sheet.line((label.x, frame.bottom), (label.x, reach), colour, thick=1.8, dotted=label.mark.kind is MarkKind.CHANGE)
     if label.row >= 0:
         y = frame.top + MARK_ROW * label.row + 21
         sheet.text(label.middle, y, label.said, size=SMALL_PT, colour=colour, place="center", covering=True)

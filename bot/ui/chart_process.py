@@ -20,13 +20,13 @@ from typing import Any, BinaryIO
 
 import bot
 from bot.errors import Unavailable
-from bot.services.plots import BarSpec, ChartSpec, Curve, Mark, MarkKind, Unit
+from bot.services.plots import MAX_CURVES, BarSpec, ChartSpec, Curve, Mark, MarkKind, Unit, foremost
 
 PART = "charts"
 DEADLINE_S = 15.0
 """For one picture, with the wait for its turn and a first start of the child."""
-DRAWING_S = 8.0
-"""For the drawing itself: a child that needs longer hangs, and is replaced."""
+DRAWING_S = 12.0
+"""For the drawing itself and a first start: a child that needs longer hangs, and is replaced."""
 IDLE_S = 180.0
 WAITING_MAX = 40
 """Pictures that may wait for their turn: at 0.1 s each the last one still comes in time."""
@@ -114,7 +114,7 @@ class Charts:
             raise Unavailable(PART, "The process that draws pictures has ended.") from error
 
     async def _asked(self, asked: bytes) -> tuple[bytes, bytes]:
-        """One frame there and one back. What interrupts it ends the child: its answer would be taken for the next one's."""
+        """One frame there and one back. What interrupts that ends the child: its answer would be taken for the next."""
         settled = False
         try:
             child = await self._living()
@@ -182,22 +182,23 @@ def _environment(ours: Mapping[str, str], cache: Path) -> dict[str, str]:
 
 
 def packed(spec: ChartSpec | BarSpec) -> dict[str, Any]:
-    """The spec as plain values. Times are seconds since 1970."""
+    """The spec as plain values, with the curves that are shown. Times are seconds since 1970."""
     if isinstance(spec, BarSpec):
         return {
             "title": spec.title, "bars": spec.bars, "unit": spec.unit.value, "more": spec.more, "note": spec.note
         }  # fmt: skip
+    curves = foremost(spec.curves, MAX_CURVES, lowest=spec.beyond == "<")
     return {
         "title": spec.title,
         "start": spec.start.timestamp(),
         "end": spec.end.timestamp(),
         "step_s": spec.step_s,
-        "curves": [(curve.name, curve.points) for curve in spec.curves],
+        "curves": [(curve.name, curve.points) for curve in curves],
         "unit": spec.unit.value,
         "threshold": spec.threshold,
         "beyond": spec.beyond,
         "marks": [(mark.at.timestamp(), mark.text, mark.kind.value) for mark in spec.marks],
-        "more": spec.more,
+        "more": spec.more + len(spec.curves) - len(curves),
         "note": spec.note,
     }
 

@@ -14,6 +14,7 @@ from bot.ops.roster import Roster
 from bot.people import People
 from bot.policy import Actor
 from bot.services.catalog import Catalog
+from bot.services.changes import Changes
 from bot.services.history import History
 from bot.services.reload import Configuration
 from bot.services.rollback import RollbackHandler
@@ -21,6 +22,7 @@ from bot.services.status import StatusService
 from bot.settings import Settings
 from bot.ui.board import Board
 from bot.ui.board_store import BoardStore
+from bot.ui.chart_process import Charts
 from bot.ui.first_answers import FirstAnswers
 
 
@@ -43,6 +45,10 @@ class House(Protocol):
     def rollbacks(self) -> RollbackHandler: ...
     @property
     def history(self) -> History: ...
+    @property
+    def changes(self) -> Changes: ...
+    @property
+    def charts(self) -> Charts: ...
     @property
     def people(self) -> People: ...
     @property

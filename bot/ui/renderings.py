@@ -81,6 +81,12 @@ class Rendering:
     """Since when there has been something to show: a message of it may stand of which the row no longer knows."""
     pause: timedelta | None = None
     """The least between two edits, where it is not what the card's priority says."""
+    picture: tuple[str, bytes] | None = None
+    """A file that the sheet refers to by its name, sent along; None: the message keeps what it has."""
+    holds: tuple[str, ...] = ()
+    """Keys of cards that stand within this message."""
+    stirs: tuple[str, ...] = ()
+    """Keys of cards that say something else once this one stands."""
 
     @property
     def final(self) -> bool:

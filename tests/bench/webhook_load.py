@@ -1,6 +1,6 @@
 """Load of Alertmanager's kind in a process of its own: each connection hands in payloads of one group, on and on.
 
-Usage: `python -m tests.bench.webhook_load PORT TOKEN CONNECTIONS SECONDS SIZE_BYTES`; prints one JSON object. The groups
+Usage: `python -m tests.bench.webhook_load PORT TOKEN CONNECTIONS SECONDS SIZE_BYTES`; prints one JSON object. Groups
 take turns between two states, so that no payload is the repeat of the one before it.
 """
 

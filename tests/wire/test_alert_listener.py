@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -138,7 +139,7 @@ async def test_many_payloads_go_over_one_connection(room: Room) -> None:
 
 async def test_a_large_payload_is_taken_whole(room: Room) -> None:
     body = of_size("HighCPUUsage", 4 * LARGE_BYTES, alerts=500)
-    assert (await room.post(body))[0] == 200
+    assert (await room.post(io.BytesIO(body)))[0] == 200
     assert room.inbox.bodies == [body] and len(room.inbox.payloads[0].alerts) == 500
 
 

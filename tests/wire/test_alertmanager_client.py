@@ -1,5 +1,6 @@
 """The Alertmanager client against the real server, and against one that refuses, hangs, cuts and lies."""
 
+import asyncio
 import json
 import socket
 from dataclasses import replace
@@ -86,7 +87,6 @@ async def cutting(request):
 # ---- the real one --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.asyncio(loop_scope="module")
 async def test_what_fires_is_told_with_its_groups_and_silences_by_one_and_the_same(real, client):
     await real.post(CPU, {**CPU, "instance": "web-2"}, DISK)
     silence = await client.create_silence(wish(Matcher("alertname", "DiskFull"), Matcher("instance", "db.*", True)))
@@ -116,7 +116,10 @@ async def test_alerts_are_chosen_by_matchers_of_all_four_kinds(real, client):
 
     assert await names(Matcher("severity", "critical")) == {"HighCPU"}
     assert await names(Matcher("severity", "critical", is_equal=False)) == {"DiskFull", "Odd"}
-    assert await names(Matcher("instance", "web.*|db.*", True), Matcher("environment", "prod")) == {"HighCPU", "DiskFull"}
+    assert await names(Matcher("instance", "web.*|db.*", True), Matcher("environment", "prod")) == {
+        "HighCPU",
+        "DiskFull",
+    }
     assert await names(Matcher("alertname", "High.*|Odd", True, False)) == {"DiskFull"}
     assert await names(*exactly(odd)) == {"Odd"}
     await real.resolve(CPU, DISK, odd)
@@ -151,7 +154,9 @@ async def test_a_silence_that_nobody_knows_is_none(client):
         ((Matcher("alertname", "X"),), -MEANWHILE, "start time must be before end time"),
     ],
 )
-async def test_a_silence_that_alertmanager_does_not_take_is_refused_in_its_words(client, ears, matchers, ends_in, words):
+async def test_a_silence_that_alertmanager_does_not_take_is_refused_in_its_words(
+    client, ears, matchers, ends_in, words
+):
     wanted = wish(*matchers)
     with pytest.raises(Refused) as caught:
         await client.create_silence(replace(wanted, ends_at=wanted.starts_at + ends_in))
@@ -237,9 +242,7 @@ async def test_a_silence_whose_answer_is_lost_is_unknown_and_sent_to_nobody_else
     assert [s for s in await there.silences() if s.comment == f"mark {how}"] == []
 
 
-async def _slow(request):
-    import asyncio
-
+async def _slow(_request):
     await asyncio.sleep(0.8)
     return web.json_response({"silenceID": "late"})
 
@@ -253,7 +256,7 @@ async def test_a_silence_turned_away_at_the_door_goes_to_the_next(server, real, 
     assert client.answered.endswith(f":{real.port}")
 
 
-async def test_ten_thousand_alerts_are_read_without_holding_the_loop(server, asking, http):
+async def test_ten_thousand_alerts_are_read_whole(server, asking, http):
     row = {
         "annotations": {"summary": "x" * 300}, "endsAt": "2026-11-23T04:12:02.299Z", "receivers": [{"name": "bot"}],
         "startsAt": "2026-11-23T04:07:02.299123456Z", "updatedAt": "2026-11-23T04:07:02.299Z",

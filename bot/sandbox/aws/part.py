@@ -116,7 +116,7 @@ class AwsPart:
 
     async def _open_clients(self) -> None:
         session = await asyncio.to_thread(_new_session)
-        for service in ("ecr", "ssm", "ec2"):
+        for service in ("ecr", "ssm", "ec2", "sns"):
             self._demo[service] = await self._clients.enter_async_context(self._client(session, service, self.demo_key))
         self._host_ecr = await self._clients.enter_async_context(self._client(session, "ecr", self.host_key))
 

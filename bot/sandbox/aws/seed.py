@@ -8,10 +8,12 @@ from typing import Any
 REPOSITORIES = ("app", "bot")
 IMAGE_ID = "ami-0a1b2c3d4e5f60718"
 INSTANCE_TYPE = "t3.small"
+APPS_TOKEN = "sandbox-metrics-token"  # noqa: S105 - opens the figures of this world's services, which anybody may know
+TOPICS = ("quarterdeck-alerts",)
 PARAMETERS: Mapping[str, tuple[str, str]] = {
     "APP_TEAM": ("String", "Harbour Works"),
     "APP_TIMEZONE": ("String", "Europe/Berlin"),
-    "APP_METRICS_TOKEN": ("SecureString", "sandbox-metrics-token"),
+    "APP_METRICS_TOKEN": ("SecureString", APPS_TOKEN),
 }
 """The service's parameters in each environment, by name: type and value."""
 
@@ -20,7 +22,7 @@ async def seed_account(clients: Mapping[str, Any], *, instances: Mapping[str, st
     """Create repositories, documents, parameters and instances.
 
     Args:
-        clients: of the demo's key, by service: `ecr`, `ssm`, `ec2`.
+        clients: of the demo's key, by service: `ecr`, `ssm`, `ec2`, `sns`.
         instances: the instance id that each environment's machine has; moto gives them in this order.
         documents: the folder of the SSM documents; each file's name is its document's name.
     """
@@ -29,6 +31,7 @@ async def seed_account(clients: Mapping[str, Any], *, instances: Mapping[str, st
         _documents(clients["ssm"], documents),
         *(_parameters(clients["ssm"], environment) for environment in instances),
         _instances(clients["ec2"], instances),
+        *(clients["sns"].create_topic(Name=name) for name in TOPICS),
     )
 
 

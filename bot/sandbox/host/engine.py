@@ -300,6 +300,11 @@ class Engine:
         done = subprocess.run(argv, env=self._environ, capture_output=True, text=True, check=False, timeout=30)
         return done.stdout if done.returncode == 0 else ""
 
+    async def at_the_console(self, *arguments: str) -> tuple[int, str]:
+        """Run one command of the engine; its exit code and what it said."""
+        said = await self._call(*arguments)
+        return said.code, said.text
+
     async def _call(self, *arguments: str) -> Said:
         return await _run([self._program, *self._flags, *arguments], environ=self._environ)
 

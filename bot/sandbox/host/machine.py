@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from bot.sandbox.cast import AWS_ACCOUNT, AWS_REGION
 from bot.sandbox.host.machine_files import write_private, write_program
@@ -28,6 +29,10 @@ SCRIPTS = {
 """What the SSM documents call, and the file of `infra/host` behind it."""
 HERE = Path(__file__).resolve().parent
 REGISTRY = f"{AWS_ACCOUNT}.dkr.ecr.{AWS_REGION}.amazonaws.com"
+
+
+PORT_FIRST, PORTS, SHARES = 18_000, 50, 240
+"""Where the ports of containers begin, how many a world has, and how many worlds could have some of their own."""
 
 
 def missing_programs() -> list[str]:
@@ -91,8 +96,14 @@ class Machine:
             "RELOAD_COMMAND": self.bin / "quarterdeck-reload",
             "HEALTH_INTERVAL_S": "0.2",
             "WORLD": self.world,
+            "PORT_FIRST": self._first_port(),
+            "PORT_LAST": self._first_port() + PORTS - 1,
         } | {f"FRONT_URL_{service.upper().replace('-', '_')}": url for service, url in fronts.items()}
         self._keep_overrides(lines)
+
+    def _first_port(self) -> int:
+        """Where this world's share of the ports below the kernel's own begins: worlds beside each other rarely meet."""
+        return PORT_FIRST + PORTS * (crc32(self.world.encode()) % SHARES)
 
     def _keep_overrides(self, lines: dict[str, object]) -> None:
         """What a person set in `host.env` beside our own lines (such as a shorter health deadline) stays."""

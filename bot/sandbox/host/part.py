@@ -23,7 +23,7 @@ from bot.sandbox.host.relay import Relay
 from bot.sandbox.host.shim_server import ShimServer
 from bot.sandbox.images import ImageRecord
 from bot.sandbox.ledger import Ledger
-from bot.sandbox.wire import Guard, Missing
+from bot.sandbox.wire import Guard, Missing, Rejected
 
 KnowsImage = Callable[[str, str], Awaitable[bool]]
 
@@ -68,6 +68,8 @@ class HostPart:
             for s in services
         }
         self._containers: dict[str, Containers] = {}
+        self._docker: dict[str, DockerCli] = {}
+        self._stopped: dict[str, list[str]] = {}
         self._shims: list[ShimServer] = []
         self._knows_image: KnowsImage | None = None
         self._engine = self._real_engine(engine)
@@ -138,6 +140,7 @@ class HostPart:
         await shims.start()
         self._shims.append(shims)
         self._containers[environment] = containers
+        self._docker[environment] = docker
         engine = self._engine.command if self._engine else None
         machine.write_programs(socket=shims.address, scripts=self._scripts, engine=engine)
         await containers.open()
@@ -211,6 +214,28 @@ class HostPart:
             }
             for c in (opened.all() if opened else ())
         ]
+
+    async def stop_services(self, environment: str) -> None:
+        """Stop what runs on the machine, as somebody at its console would: it stays down until it is started again."""
+        running = [str(found["name"]) for found in self.containers(environment) if found["status"] == "running"]
+        for name in running:
+            await self._at_the_console(environment, "stop", name)
+        self._stopped[environment] = [*self._stopped.get(environment, []), *running]
+
+    async def start_services(self, environment: str) -> None:
+        """Start again what `stop_services` stopped and nobody has replaced since."""
+        there = {str(found["name"]) for found in self.containers(environment)}
+        for name in self._stopped.pop(environment, []):
+            if name in there:
+                await self._at_the_console(environment, "start", name)
+
+    async def _at_the_console(self, environment: str, *arguments: str) -> None:
+        if self._engine is not None:
+            code, text = await self._engine.at_the_console(*arguments)
+        else:
+            code, _, text = await self._docker[environment].call(arguments, "")
+        if code != 0:
+            raise Rejected(f"docker {' '.join(arguments)} in {environment}: {text.strip()[-300:]}")
 
     @property
     def registry(self) -> str:

@@ -47,7 +47,7 @@ class Names:
 def alerts(addresses: MonitoringAddresses, names: Names) -> Document:
     """`[alerts]`: critical ones ping the people on duty, everything else only stands there."""
     on_duty = [name for name in ("sre", "sre2") if name in names.people] or list(names.people[:2])
-    steps = [{"after_s": 300, "oncall": True}] if on_duty else []
+    steps: list[Document] = [{"after_s": 300, "oncall": True}] if on_duty else []
     if "owner" in names.roles:
         steps.append({"after_s": 900, "role": "owner"})
     critical = {"name": "critical", "matchers": ['severity="critical"'], "channel": names.channel("alerts-critical")}
@@ -73,7 +73,7 @@ def metrics(addresses: MonitoringAddresses) -> Document:
 
 
 def _panels() -> Document:
-    busy = f'rate(node_cpu_seconds_total{_with("mode", "idle")}[15s])'
+    busy = f"rate(node_cpu_seconds_total{_with('mode', 'idle')}[15s])"
     total, available = f"node_memory_MemTotal_bytes{CHOSEN}", f"node_memory_MemAvailable_bytes{CHOSEN}"
     free, size = f"node_filesystem_avail_bytes{CHOSEN}", f"node_filesystem_size_bytes{CHOSEN}"
     slow = f"sum by (environment, le) (rate(app_http_request_duration_seconds_bucket{CHOSEN}[1m]))"
@@ -101,7 +101,7 @@ def _figures() -> Document:
 
 
 def _errors() -> str:
-    failed = f'sum(rate(app_http_requests_total{_with("status", "5..", sign="=~")}[1m])) or vector(0)'
+    failed = f"sum(rate(app_http_requests_total{_with('status', '5..', sign='=~')}[1m])) or vector(0)"
     return f"100 * ({failed}) / clamp_min(sum(rate(app_http_requests_total{CHOSEN}[1m])), 0.001)"
 
 

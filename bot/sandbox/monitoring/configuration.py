@@ -126,15 +126,15 @@ def _pair(
             severity=severity,
             summary=summary,
             description=description,
+            unit="percent",
         )
         for severity, limit in zip(("warning", "critical"), limits, strict=True)
     ]
 
 
-def _alert(name: str, expression: str, *, wait: str, severity: str, summary: str, description: str) -> Json:
-    annotations = {"summary": summary, "description": description, "runbook_url": f"{RUNBOOKS}/{name}.md"}
-    labels = {"severity": severity}
-    return {"alert": name, "expr": expression, "for": wait, "labels": labels, "annotations": annotations}
+def _alert(name: str, expression: str, *, wait: str, severity: str, **annotations: str) -> Json:
+    texts = {**annotations, "runbook_url": f"{RUNBOOKS}/{name}.md"}
+    return {"alert": name, "expr": expression, "for": wait, "labels": {"severity": severity}, "annotations": texts}
 
 
 def prometheus(wiring: Wiring, *, rules_file: Path) -> Json:

@@ -4,7 +4,6 @@ The shape is that of captured ones: nanoseconds in `startsAt`, Go's zero time as
 labels apart from each alert's own, and a `groupKey` of route and group labels. Nothing here is sent; `part` sends it.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,17 +15,23 @@ Labels = Mapping[str, str]
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 """Go's zero time: Alertmanager's way of saying that an alert has no end yet."""
+FNV_OFFSET, FNV_PRIME, SEPARATOR = 0xCBF29CE484222325, 0x100000001B3, 0xFF
 STORM_GROUPS, STORM_MEMBERS = 30, 5
 HOSTILE = "@everyone <@&1325000000000000202> `code` **bold** [a](http://evil.example) ||spoiler|| \u202e\n> quoted"
 
 
 def fingerprint(labels: Labels) -> str:
-    """Sixteen hex digits that depend on the labels alone, as Alertmanager's do."""
-    text = "\x00".join(f"{name}\x01{value}" for name, value in sorted(labels.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """Alertmanager's own: FNV-1a over the sorted labels (prometheus/common, model/labelset.go)."""
+    total = FNV_OFFSET
+    for name, value in sorted(labels.items()):
+        for byte in (*name.encode(), SEPARATOR, *value.encode(), SEPARATOR):
+            total = ((total ^ byte) * FNV_PRIME) % 2**64
+    return f"{total:016x}"
 
 
-def alert(name: str, *, at: datetime, ended: datetime | None = None, texts: Labels | None = None, **labels: str) -> Json:
+def alert(
+    name: str, labels: Labels, *, at: datetime, ended: datetime | None = None, texts: Labels | None = None
+) -> Json:
     """One alert of a payload; `ended` makes it a resolved one."""
     every = {"alertname": name, "service": SERVICE, **labels}
     annotations = {
@@ -75,7 +80,71 @@ def _stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "123Z"
 
 
-# -- the stored ones ------------------------------------------------------------------------------------------------------
+# -- the stored ones --------------------------------------------------------------------------------------------------
+
+
+class Fixtures:
+    """The stored payloads by name. What ends in one began in another: an episode is known by its beginning."""
+
+    def __init__(self) -> None:
+        self._began: dict[str, datetime] = {}
+        self._makers: Mapping[str, Callable[[datetime], list[Json]]] = {
+            "firing-single": self._single,
+            "resolved-single": lambda now: self._single(now, ended=now),
+            "firing-group-12": lambda now: self._cpus(range(1, 13), ended=range(0), now=now),
+            "mixed-7-firing-5-resolved": lambda now: self._cpus(range(6, 13), ended=range(1, 6), now=now),
+            "resolved-group-7": lambda now: self._cpus(range(0), ended=range(6, 13), now=now),
+            "watchdog": self._watchdog,
+            "storm": self._storm,
+            "storm-resolved": lambda now: self._storm(now, ended=now),
+            "truncated": lambda now: [payload([_cpu(number, now) for number in range(1, 4)], truncated=9)],
+            "odd-text": _odd_text,
+        }
+
+    def names(self) -> list[str]:
+        return list(self._makers)
+
+    def made(self, name: str, *, now: datetime | None = None) -> list[Json]:
+        """The payloads of a fixture, one a group, with times of now.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return self._makers[name](now or datetime.now(UTC))
+
+    def _beginning(self, story: str, now: datetime, *, anew: bool) -> datetime:
+        if anew or story not in self._began:
+            self._began[story] = now - timedelta(seconds=1)
+        return self._began[story]
+
+    def _single(self, now: datetime, *, ended: datetime | None = None) -> list[Json]:
+        labels = {"environment": "prod", "severity": "critical", "instance": _instance(1)}
+        return [payload([alert("AppDown", labels, at=self._beginning("single", now, anew=not ended), ended=ended)])]
+
+    def _cpus(self, firing: Sequence[int], *, ended: Sequence[int], now: datetime) -> list[Json]:
+        """Twelve hosts; a resolved payload tells only of those that ended since the last one."""
+        began = self._beginning("group", now, anew=not ended)
+        fires = [_cpu(number, began) for number in firing]
+        return [payload(fires + [_cpu(number, began, ended=now) for number in ended])]
+
+    def _watchdog(self, now: datetime) -> list[Json]:
+        """Nothing but a name and a severity; a repeat is the same to the byte."""
+        every = {"alertname": WATCHDOG, "severity": "none"}
+        beat = alert(WATCHDOG, {}, at=self._beginning("watchdog", now, anew=False))
+        return [payload([beat | {"labels": every, "fingerprint": fingerprint(every)}], receiver="heartbeat")]
+
+    def _storm(self, now: datetime, *, ended: datetime | None = None) -> list[Json]:
+        """Everything at once: one payload a group."""
+        began = self._beginning("storm", now, anew=not ended)
+        return [payload(_gust(group, began, ended=ended)) for group in range(1, STORM_GROUPS + 1)]
+
+
+def _gust(group: int, at: datetime, *, ended: datetime | None) -> list[Json]:
+    labels = {"environment": "prod", "severity": "warning" if group % 3 else "critical"}
+    return [
+        alert(f"Storm{group:02d}", labels | {"instance": _instance(member)}, at=at, ended=ended)
+        for member in range(1, STORM_MEMBERS + 1)
+    ]
 
 
 def _instance(number: int) -> str:
@@ -83,90 +152,12 @@ def _instance(number: int) -> str:
 
 
 def _cpu(number: int, at: datetime, *, ended: datetime | None = None) -> Json:
-    texts = {"description": f"CPU of {_instance(number)} is at {82 + number} %.", "value": str(82 + number)}
+    texts = {"description": f"CPU of {_instance(number)} is at {82 + number} %.", "unit": "percent"}
     labels = {"environment": "prod", "severity": "warning", "instance": _instance(number)}
-    return alert("HighCPUUsage", at=at, ended=ended, texts=texts, **labels)
-
-
-def _single(now: datetime) -> list[Json]:
-    labels = {"environment": "prod", "severity": "critical", "instance": "i-001"}
-    return [payload([alert("AppDown", at=now, **labels)])]
-
-
-def _group_of_12(now: datetime) -> list[Json]:
-    return [payload([_cpu(number, _hour(now)) for number in range(1, 13)])]
-
-
-def _mixed(now: datetime) -> list[Json]:
-    """Of the twelve, the first five have ended."""
-    began = _hour(now)
-    ended = [_cpu(number, began, ended=now) for number in range(1, 6)]
-    return [payload([*(_cpu(number, began) for number in range(6, 13)), *ended])]
-
-
-def _resolved_7(now: datetime) -> list[Json]:
-    """Only those that ended since the last time: that is all that Alertmanager tells."""
-    return [payload([_cpu(number, _hour(now), ended=now) for number in range(6, 13)])]
-
-
-def _hour(now: datetime) -> datetime:
-    """When the group of twelve of this hour began, whatever the moment: an episode is known by its beginning."""
-    return now.replace(minute=0, second=0, microsecond=0)
-
-
-def _watchdog(now: datetime) -> list[Json]:
-    began = _hour(now)
-    every = {"alertname": WATCHDOG, "severity": "none"}
-    beat = alert(WATCHDOG, at=began, severity="none") | {"labels": every, "fingerprint": fingerprint(every)}
-    return [payload([beat], receiver="heartbeat")]
-
-
-def _storm(now: datetime) -> list[Json]:
-    """Everything at once: one payload a group."""
-    return [
-        payload(
-            [
-                alert(
-                    f"Storm{group:02d}",
-                    at=now,
-                    environment="prod",
-                    severity="warning" if group % 3 else "critical",
-                    instance=_instance(member),
-                )
-                for member in range(1, STORM_MEMBERS + 1)
-            ]
-        )
-        for group in range(1, STORM_GROUPS + 1)
-    ]
-
-
-def _truncated(now: datetime) -> list[Json]:
-    return [payload([_cpu(number, now) for number in range(1, 4)], truncated=9)]
+    return alert("HighCPUUsage", labels, at=at, ended=ended, texts=texts)
 
 
 def _odd_text(now: datetime) -> list[Json]:
     labels = {"environment": "dev", "severity": "warning", "instance": HOSTILE}
     texts = {"summary": HOSTILE, "description": f"{HOSTILE} " * 40}
-    return [payload([alert("OddText", at=now, texts=texts, **labels)])]
-
-
-MAKERS: Mapping[str, Callable[[datetime], list[Json]]] = {
-    "firing-single": _single,
-    "firing-group-12": _group_of_12,
-    "mixed-7-firing-5-resolved": _mixed,
-    "resolved-group-7": _resolved_7,
-    "watchdog": _watchdog,
-    "storm": _storm,
-    "truncated": _truncated,
-    "odd-text": _odd_text,
-}
-"""By the name of the fixture: its payloads at a moment. The middle three tell one story, in this order."""
-
-
-def made(name: str, *, now: datetime | None = None) -> list[Json]:
-    """The payloads of a stored fixture, with times of now.
-
-    Raises:
-        KeyError: there is none of that name.
-    """
-    return MAKERS[name](now or datetime.now(UTC) - timedelta(seconds=1))
+    return [payload([alert("OddText", labels, at=now, texts=texts)])]

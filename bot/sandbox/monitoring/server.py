@@ -46,7 +46,7 @@ ALERTMANAGER = Program(("prometheus-alertmanager", "alertmanager"), "prometheus-
 
 
 class Server:
-    """One process. `arguments` gives its command line for a port; `ready` is the path that answers 200 once it is up."""
+    """One process. `arguments` gives its command line for a port; `ready` is a path that answers 200 once it is up."""
 
     def __init__(
         self, *, program: str, arguments: Callable[[int], Sequence[str]], ready: str, tls: ssl.SSLContext, log: Path

@@ -1,0 +1,362 @@
+"""An alert group in words: heading, alerts, who has it, what changed before it. Texts only; `alert_card` lays them out.
+
+Labels and annotations are foreign and may hold anything: they are escaped, cut, and never begin a line of ours. Long
+lists shrink before they are cut: first the names of labels go, then the times, then what does not fit is counted.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from bot.alerts.model import AlertGroup, Episode, Silence, SilenceKind
+from bot.services.changes import Change, no_change
+from bot.ui.text import age, counted, cut, escape, joined, quoted, stamp
+
+CRITICAL_COLOUR, WARNING_COLOUR, INFO_COLOUR = 0xDA373C, 0xE8A33D, 0x3B82F6
+RESOLVED_COLOUR, SILENCED_COLOUR = 0x2E9E5B, 0x80848E
+WORDS = {"critical": "CRITICAL", "warning": "WARNING", "info": "INFO", "none": "NOTE"}
+"""Severities that have a word of their own; every other one is an ALERT, and is named below."""
+COLOURS = {"CRITICAL": CRITICAL_COLOUR, "INFO": INFO_COLOUR, "NOTE": INFO_COLOUR,
+           "RESOLVED": RESOLVED_COLOUR, "SILENCED": SILENCED_COLOUR}  # fmt: skip
+ITS_OWN = ("instance", "device", "mountpoint", "pod", "container", "name", "host")
+"""The labels that say which one it is, where a single alert leaves nothing to compare with."""
+VALUES = ("value", "current_value", "currentValue")
+"""Annotations that hold what was measured."""
+LOOKED_BACK = timedelta(hours=2)
+CHANGES_SHOWN = 3
+NAME_LIMIT, VALUE_LIMIT, LABELS_SHOWN = 80, 48, 12
+FIRING, RESOLVED, QUIET = "●", "○", "◌"
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Whom an unacked group calls next, and when."""
+
+    who: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSight:
+    """What is said of a group. `changes` is None where nobody looked; `silences` are known by their ids."""
+
+    group: AlertGroup
+    silences: Mapping[str, Silence]
+    changes: Sequence[Change] | None = None
+    calls_next: Next | None = None
+    flapping_within: timedelta = timedelta(minutes=30)
+    away: str = ""
+    """A line about an Alertmanager that does not answer."""
+
+
+def short_id(group_id: int) -> str:
+    """How people call a group: `A17`."""
+    return f"A{group_id}"
+
+
+def word_of(group: AlertGroup) -> str:
+    """The word before all others: how bad it is, or that it is over or silenced."""
+    if group.firing == 0:
+        return "RESOLVED"
+    return "SILENCED" if group.silenced else WORDS.get(group.severity, "ALERT")
+
+
+def colour_of(group: AlertGroup) -> int:
+    return COLOURS.get(word_of(group), WARNING_COLOUR)
+
+
+def name_of(group: AlertGroup, limit: int = NAME_LIMIT) -> str:
+    """What fires where: `HighCPUUsage - prod`."""
+    place = f" - {escape(group.environment, 40)}" if group.environment else ""
+    return f"{escape(group.title or 'no name', limit)}{place}"
+
+
+def title_of(group: AlertGroup, limit: int = NAME_LIMIT) -> str:
+    """`[2 firing / 5] HighCPUUsage - prod`."""
+    return f"[{group.firing} firing / {group.members}] {name_of(group, limit)}"
+
+
+def heading(group: AlertGroup) -> str:
+    """The first line of a card: nothing foreign stands before the id by which it is found again."""
+    return f"**{word_of(group)}** {short_id(group.id)} {title_of(group)}"
+
+
+def headline(group: AlertGroup) -> str:
+    """One plain line that says it all, for a post that pings and for a crash right after it."""
+    line = f"{word_of(group)} {short_id(group.id)} {title_of(group)}"
+    named = ", ".join(_names(group, group.episodes, 24)[:8])
+    return f"{line}: {named}" if named else line
+
+
+def marker(group_id: int) -> re.Pattern[str]:
+    """Finds the group's own message, whatever labels say: the word and the id are the bot's."""
+    return re.compile(rf"^(?:\*\*)?[A-Z]+(?:\*\*)? {short_id(group_id)} \[\d+ firing /")
+
+
+# ---- labels --------------------------------------------------------------------------------------------------------
+
+
+def common_labels(group: AlertGroup) -> dict[str, str]:
+    """What all its alerts share and its heading does not say."""
+    episodes = group.episodes
+    if not episodes:
+        return {}
+    shared = dict(episodes[0].labels)
+    for episode in episodes[1:]:
+        shared = {name: value for name, value in shared.items() if episode.labels.get(name) == value}
+    said = {"alertname", "environment"} | ({"severity"} if group.severity in WORDS else set())
+    own = ITS_OWN if len(episodes) == 1 else ()
+    return {name: value for name, value in shared.items() if name not in said and name not in own}
+
+
+def _common_line(group: AlertGroup, limit: int = 400) -> str:
+    labels = sorted(common_labels(group).items(), key=lambda item: (item[0] != "service", item[0]))
+    parts = [f"{escape(name, 40)} {escape(value, VALUE_LIMIT)}" for name, value in labels]
+    shown: list[str] = []
+    for part in parts[:LABELS_SHOWN]:
+        if sum(len(one) + 3 for one in shown) + len(part) > limit:
+            break
+        shown.append(part)
+    rest = len(parts) - len(shown)
+    return " · ".join([*shown, f"and {counted(rest, 'more label')}"] if rest else shown)
+
+
+def _varying(group: AlertGroup) -> tuple[str, ...]:
+    """The names of the labels in which its alerts differ, in order; computed once for long lists."""
+    episodes = group.episodes
+    if len(episodes) < 2:
+        return tuple(name for name in ITS_OWN if episodes and name in episodes[0].labels)
+    values: dict[str, set[str | None]] = {}
+    for name in {name for one in episodes for name in one.labels}:
+        values[name] = {one.labels.get(name) for one in episodes}
+    return tuple(sorted(name for name, found in values.items() if len(found) > 1))
+
+
+def _names(group: AlertGroup, episodes: Iterable[Episode], limit: int) -> list[str]:
+    """Each alert by the values that tell it from the others, as short as that."""
+    varying = _varying(group)
+    return [_name(episode, varying, limit) for episode in episodes]
+
+
+def _name(episode: Episode, varying: Sequence[str], limit: int) -> str:
+    values = [episode.labels[name] for name in varying if episode.labels.get(name)]
+    return escape(" ".join(values), limit) or episode.fingerprint[:6]
+
+
+def _described(episode: Episode, varying: Sequence[str]) -> str:
+    """As `_name`, with the names of the labels where there is more than one."""
+    found = [(name, episode.labels[name]) for name in varying if episode.labels.get(name)]
+    if len(found) < 2:
+        return _name(episode, varying, VALUE_LIMIT)
+    return " · ".join(f"{escape(name, 24)} {escape(value, VALUE_LIMIT)}" for name, value in found[:6])
+
+
+# ---- the alerts ----------------------------------------------------------------------------------------------------
+
+
+def alert_lines(group: AlertGroup, limit: int) -> str:
+    """Its alerts within that many characters: whole lines, shorter ones, mere names, and at last `+N more`."""
+    ordered = sorted(group.episodes, key=lambda one: (not one.firing, one.suppressed, one.starts_at))
+    if not ordered:
+        return ""
+    varying = _varying(group)
+    for line in (_whole_line, _short_line):
+        if 12 * len(ordered) > limit:
+            break
+        text = "\n".join(line(episode, varying) for episode in ordered)
+        if len(text) <= limit:
+            return text
+    for width in (VALUE_LIMIT, 32, 20):
+        text = _listed(ordered, varying, width)
+        if len(text) <= limit:
+            return text
+    return _listed(ordered, varying, 20, limit=limit)
+
+
+def _whole_line(episode: Episode, varying: Sequence[str]) -> str:
+    return _line(episode, _described(episode, varying))
+
+
+def _short_line(episode: Episode, varying: Sequence[str]) -> str:
+    return _line(episode, _name(episode, varying, 32), timed=False)
+
+
+def _line(episode: Episode, who: str, *, timed: bool = True) -> str:
+    value = next((escape(episode.annotations[name], 24) for name in VALUES if episode.annotations.get(name)), "")
+    said = " ".join(part for part in (value, who) if part)
+    if not episode.firing:
+        ended = f" {stamp(episode.ended_at)}" if timed and episode.ended_at else ""
+        doubt = "" if episode.confirmed else ", not confirmed by Alertmanager"
+        return f"{RESOLVED} {said} resolved{ended}{doubt}"
+    since = f" since {stamp(episode.starts_at)}" if timed else ""
+    quiet = " silenced" if episode.silenced_by else " inhibited" if episode.inhibited else ""
+    return f"{QUIET if quiet else FIRING} {said}{quiet}{since}"
+
+
+def _listed(ordered: Sequence[Episode], varying: Sequence[str], width: int, *, limit: int | None = None) -> str:
+    """The alerts as mere names: one paragraph for each state."""
+    left = limit
+    paragraphs: list[str] = []
+    for symbol, word, episodes in _by_state(ordered):
+        names = [_name(episode, varying, width) for episode in episodes]
+        text = f"{symbol} {word}: {', '.join(names)}"
+        if left is not None:
+            text = fitted_names(f"{symbol} {word}: ", names, max(60, left))
+            left -= len(text) + 1
+        paragraphs.append(text)
+    return "\n".join(paragraphs)
+
+
+def _by_state(episodes: Sequence[Episode]) -> Iterator[tuple[str, str, list[Episode]]]:
+    """The states that occur, with a sign, a word and their alerts."""
+    tests: tuple[tuple[str, str, Callable[[Episode], bool]], ...] = (
+        (FIRING, "firing", lambda one: one.firing and not one.suppressed),
+        (QUIET, "silenced", lambda one: one.firing and bool(one.silenced_by)),
+        (QUIET, "inhibited", lambda one: one.firing and one.inhibited and not one.silenced_by),
+        (RESOLVED, "resolved", lambda one: not one.firing and one.confirmed),
+        (RESOLVED, "resolved, not confirmed by Alertmanager", lambda one: not one.firing and not one.confirmed),
+    )
+    for symbol, word, test in tests:
+        found = [episode for episode in episodes if test(episode)]
+        if found:
+            yield symbol, word, found
+
+
+def fitted_names(before: str, names: Sequence[str], limit: int) -> str:
+    """As many of the names as fit behind the first words, and how many do not."""
+    text, shown = before, 0
+    for name in names:
+        more = name if not shown else f", {name}"
+        if len(text) + len(more) + len(f", +{len(names)} more") > limit:
+            break
+        text, shown = text + more, shown + 1
+    rest = len(names) - shown
+    return f"{text}{', ' if shown else ''}+{rest} more" if rest else text
+
+
+def compact(group: AlertGroup, limit: int = 100_000) -> str:
+    """A group as it stands in a pack: a heading, and its alerts by name."""
+    acked = f" · {escape(group.acked_by, 24)} has it" if group.acked_by else ""
+    head = f"**{word_of(group)}** {short_id(group.id)} {title_of(group, 48)}{acked}"
+    varying = _varying(group)
+    lines, left = [head], limit - len(head)
+    for _, word, episodes in _by_state(group.episodes):
+        names = [_name(episode, varying, 24) for episode in episodes]
+        before = "" if word == "firing" else f"{word}: "
+        lines.append(fitted_names(before, names, max(24, left)))
+        left -= len(lines[-1]) + 1
+    return "\n".join(lines)
+
+
+# ---- the state of it -----------------------------------------------------------------------------------------------
+
+
+def summary(group: AlertGroup) -> str:
+    """What all its alerts say of themselves, quoted; empty where they differ."""
+    said = group.common_annotations
+    text = said.get("summary") or said.get("message") or said.get("description", "")
+    if not text and len(group.episodes) == 1:
+        own = group.episodes[0].annotations
+        text = own.get("summary") or own.get("message") or own.get("description", "")
+    return quoted(text, 240)
+
+
+def state_lines(sight: GroupSight) -> list[str]:
+    """Who has it, what is silenced, what is not certain."""
+    return [line for line in (*_doubts(sight), *_silences(sight), _held(sight)) if line]
+
+
+def _doubts(sight: GroupSight) -> Iterator[str]:
+    group = sight.group
+    if group.flapping:
+        yield f"flapping ({group.flaps}x in {age(sight.flapping_within)}): only edits until it is calm"
+    if group.unconfirmed_since is not None and group.open and not group.own:
+        yield f"unconfirmed since {stamp(group.unconfirmed_since)}: Alertmanager cannot be asked"
+    if not group.firing and group.unconfirmed:
+        yield "resolved, not confirmed by Alertmanager"
+    if group.truncated:
+        yield f"+{group.truncated} more that Alertmanager cut"
+    if sight.away:
+        yield sight.away
+
+
+def _silences(sight: GroupSight) -> Iterator[str]:
+    firing = [episode for episode in sight.group.episodes if episode.firing]
+    ids = dict.fromkeys(number for episode in firing for number in episode.silenced_by)
+    for number in list(ids)[:4]:
+        many = sum(number in episode.silenced_by for episode in firing)
+        of = "" if many == len(firing) else f"{many} of {len(firing)} "
+        yield silence_line(sight.silences.get(number), before=of) or f"{of}silenced in Alertmanager"
+    inhibited = sum(episode.inhibited for episode in firing)
+    if inhibited:
+        yield f"{inhibited} inhibited by a worse alert"
+
+
+def silence_line(silence: Silence | None, *, before: str = "") -> str:
+    """Who silenced it and until when, with what they said about it."""
+    if silence is None:
+        return ""
+    who = escape(silence.person, 40) or "somebody"
+    match silence.kind:
+        case SilenceKind.UNTIL_RESOLVED:
+            text = f"silenced by {who} until it resolves"
+        case SilenceKind.MAINTENANCE:
+            text = f"in maintenance by {who} until {stamp(silence.ends_at, 'f')}"
+        case SilenceKind.SILENCE | SilenceKind.FOREIGN:
+            text = f"silenced by {who} until {stamp(silence.ends_at, 'f')} ({stamp(silence.ends_at)})"
+        case _:
+            assert_never(silence.kind)
+    comment = escape(silence.comment, 120)
+    return f"{before}{text}" + (f": {comment}" if comment else "")
+
+
+def _held(sight: GroupSight) -> str:
+    group = sight.group
+    if not group.firing:
+        return f"over {stamp(group.closed_at)}" if group.closed_at else ""
+    if group.acked_by:
+        since = f" since {stamp(group.acked_at)}" if group.acked_at else ""
+        new = sum(episode.firing and not episode.acked_by and not episode.suppressed for episode in group.episodes)
+        return f"**{escape(group.acked_by, 40)} has it**{since}" + (f", {new} new since then" if new else "")
+    if group.silenced or group.unacked_since is None:
+        return ""
+    calls = f" · calls {escape(sight.calls_next.who, 40)} {stamp(sight.calls_next.at)}" if sight.calls_next else ""
+    return f"**nobody has it**{calls}"
+
+
+def change_lines(changes: Sequence[Change] | None, until: datetime) -> list[str]:
+    """What was done in that place just before; that nothing was is said, too."""
+    if changes is None:
+        return []
+    if not changes:
+        return [f"changed just before: {no_change(LOOKED_BACK)}"]
+    lines = [change_line(change, until) for change in changes[:CHANGES_SHOWN]]
+    rest = len(changes) - len(lines)
+    return ["changed just before:", *lines, *([f"and {counted(rest, 'more change')}"] if rest else [])]
+
+
+def change_line(change: Change, until: datetime) -> str:
+    """One change: which operation, what, by whom, how long before."""
+    number = f"#{change.operation_id} " if change.operation_id is not None else ""
+    by = f", {escape(change.person, 32)}" if change.person else ""
+    before = f"{age(until - change.at)} before" if change.at <= until else f"{age(change.at - until)} after"
+    return f"- {number}{escape(change.text, 120)}{by}, {before}"
+
+
+def body(sight: GroupSight, limit: int) -> str:
+    """Everything below the heading, within that many characters: the alerts get what the rest leaves."""
+    group = sight.group
+    above = [_common_line(group), summary(group)]
+    below = [*state_lines(sight), *change_lines(sight.changes, group.fired_at)]
+    taken = sum(len(line) + 1 for line in (*above, *below) if line)
+    alerts = alert_lines(group, max(200, limit - taken - 2))
+    return cut(joined([*above, alerts, *below]), limit)
+
+
+def footer(group: AlertGroup) -> str:
+    """Small print: where it came from and since when."""
+    again = f" · fired again {group.reopened}x" if group.reopened else ""
+    severity = "" if group.severity in WORDS or not group.severity else f" · {escape(group.severity, 24)}"
+    return f"-# {short_id(group.id)}{severity} · route {escape(group.route, 40)} · since {stamp(group.fired_at)}{again}"

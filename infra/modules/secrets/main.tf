@@ -20,4 +20,10 @@ resource "aws_ssm_parameter" "this" {
   # Sent when value_version is new, and written down nowhere. What somebody sets by other means is left alone.
   value_wo         = lookup(var.values, each.key, local.unset)
   value_wo_version = var.parameters[each.key].value_version
+
+  # Every change sends the value, too, and a write-only one is at hand only while its version is new: a new description
+  # alone would be sent with an empty value, which AWS refuses, and the apply would stop half way.
+  lifecycle {
+    ignore_changes = [description]
+  }
 }

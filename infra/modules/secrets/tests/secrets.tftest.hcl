@@ -30,6 +30,19 @@ run "no_value_is_written_down" {
   }
 }
 
+run "a_new_description_alone_changes_nothing" {
+  command = plan
+  variables {
+    parameters = {
+      APP_METRICS_TOKEN = { service = "app", description = "Other words." }
+    }
+  }
+  assert {
+    condition     = aws_ssm_parameter.this["APP_METRICS_TOKEN"].description == "Who may read /metrics; any random text."
+    error_message = "It would be sent without the value."
+  }
+}
+
 run "two_services_may_share_a_name" {
   command = plan
   variables {

@@ -1,5 +1,6 @@
 """The ways of an operation during which the bot dies: what stands before, what people do, and what must come of it."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -63,7 +64,7 @@ class Ground:
         return self.sick
 
 
-class Flow:
+class Flow(ABC):
     """One operation. Subclasses say how it comes about; `act` is done again when nothing of it was written."""
 
     status: ClassVar[str] = "succeeded"
@@ -81,12 +82,12 @@ class Flow:
     def short_id(self) -> str:
         return f"#{self.operation}"
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> None:  # noqa: B027 - most flows need nothing
         """What must stand before the bot may die."""
 
+    @abstractmethod
     async def act(self) -> None:
         """What somebody does; afterwards everything goes by itself."""
-        raise NotImplementedError
 
     def recorded(self) -> bool:
         """Whether the bot has written down what somebody did."""
@@ -273,9 +274,9 @@ class Stopped(Flow):
     status = "cancelled"
     checkpoint: ClassVar[str]
 
+    @abstractmethod
     async def begin(self) -> None:
         """Set it going, so slowly that it can be cancelled."""
-        raise NotImplementedError
 
     async def prepare(self) -> None:
         self.before = await self.serves()

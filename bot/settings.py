@@ -169,7 +169,7 @@ class Settings(Section):
     profile: Literal["live", "sandbox", "trial"] = "live"
     """`trial`: a real Discord, and everything else from a sandbox."""
     state_dir: Path
-    cogs: tuple[Name, ...] = ("deploy", "status", "audit", "ops", "control", "about")
+    cogs: tuple[Name, ...] = ("deploy", "status", "audit", "ops", "control", "metrics", "about")
     link_hosts: tuple[str, ...] = ("github.com",)
     health_port: int = Field(default=8081, ge=0, le=65535)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

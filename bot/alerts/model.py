@@ -272,7 +272,7 @@ class AlertGroup:
 
     `episodes` are in the order of their start, only the newest of each fingerprint; it is empty where only the counts
     were asked for. `severity` is the worst that fires (of an ended group: the worst that fired last). `fired_at` is
-    when it last began to fire, `opened_at` when this row did. `acked_by` is empty once it has ended or was taken back;
+    when it last began to fire, `opened_at` when this row did. `acked_by` is who has it, of an ended group who had it;
     `unacked_since` is since when it waits for somebody, None where nobody needs to take it. `unconfirmed_since` is set
     while Alertmanager cannot be asked. `previous_id` is the group of the same key before this one.
     """
@@ -310,6 +310,7 @@ class AlertGroup:
     previous_id: int | None = None
     reopened: int = 0
     ping: Ping | None = None
+    silences: tuple[Silence, ...] = ()
     episodes: tuple[Episode, ...] = field(default=(), repr=False)
 
     @property
@@ -365,6 +366,35 @@ class Heartbeat:
 
     name: str
     beat_at: datetime
+
+
+class Happened(StrEnum):
+    """What a moment in a group's life was."""
+
+    FIRED = "fired"
+    ENDED = "ended"
+    ACKED = "acked"
+    PINGED = "pinged"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One thing that happened to a group. Several alerts at once are one moment; `text` is plain and names no person."""
+
+    at: datetime
+    kind: Happened
+    text: str
+    person: str = ""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FiringCount:
+    """How many episodes fire somewhere, how many of them are silenced or inhibited, and the worst of the others."""
+
+    firing: int
+    suppressed: int
+    worst: str
 
 
 @dataclass(frozen=True, slots=True)

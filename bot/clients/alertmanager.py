@@ -7,6 +7,9 @@ that answered last is asked first. A write whose answer is lost is never sent ag
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -84,7 +87,7 @@ class AlertmanagerClient:
 
     async def status(self) -> AlertmanagerStatus:
         """The status of the first that answers."""
-        return await self._any(lambda url: self._one(url, "/status", AlertmanagerStatus.from_json))
+        return await self._any(self._status_of)
 
     async def create_silence(self, wish: SilenceWish) -> str:
         """Make the silence, or change the one that the wish names; its id, which need not be the old one.
@@ -115,7 +118,7 @@ class AlertmanagerClient:
 
     async def _picture_of(self, url: str) -> Picture:
         status, alerts, groups, silences = await asyncio.gather(
-            self._one(url, "/status", AlertmanagerStatus.from_json),
+            self._status_of(url),
             self._listed(url, "/alerts", LiveAlert.from_json),
             self._listed(url, "/alerts/groups", LiveGroup.from_json),
             self._listed(url, "/silences", LiveSilence.from_json),
@@ -169,38 +172,43 @@ class AlertmanagerClient:
     async def _written(self, url: str, verb: str, path: str, body: dict[str, Any] | None) -> Any:
         content = None if body is None else json.dumps(body).encode()
         try:
-            status, text = await self._send(url, verb, path, content)
+            reply = await self._send(url, verb, path, content)
         except Unreachable:
             raise
         except Unavailable as error:
             raise Unknown(PART, f"{error} Whether it was carried out is not known.") from error
-        if status >= 500:
-            raise Unknown(PART, f"{named(url)} answered {status}; whether it did it is not known.", status=status)
+        if reply.status >= 500:
+            sentence = f"{named(url)} answered {reply.status}; whether it did it is not known."
+            raise Unknown(PART, sentence, status=reply.status)
         try:
-            return _checked(url, status, text, path=path)
+            return _checked(reply)
         except Unavailable as error:
-            if status < 300:  # accepted, with an answer that cannot be read
-                raise Unknown(PART, str(error), status=status) from error
+            if reply.status < 300:  # accepted, with an answer that cannot be read
+                raise Unknown(PART, str(error), status=reply.status) from error
             raise
 
     async def _one(self, url: str, path: str, read: Callable[[Any], T]) -> T:
-        status, text = await self._send(url, "GET", path, None)
-        return read_as(url, lambda: read(_checked(url, status, text, path=path)))
+        reply = await self._send(url, "GET", path, None)
+        return read_as(url, lambda: read(_checked(reply)))
+
+    async def _status_of(self, url: str) -> AlertmanagerStatus:
+        reply = await self._send(url, "GET", "/status", None)
+        return read_as(url, lambda: AlertmanagerStatus.from_json(_checked(reply), told_at=reply.at))
 
     async def _listed(self, url: str, path: str, read: Callable[[Any], T]) -> tuple[T, ...]:
-        status, text = await self._send(url, "GET", path, None)
+        reply = await self._send(url, "GET", path, None)
 
         def rows() -> tuple[T, ...]:
-            return tuple(read(row) for row in _checked(url, status, text, path=path))
+            return tuple(read(row) for row in _checked(reply))
 
-        if len(text) < ASIDE_BYTES:
+        if len(reply.text) < ASIDE_BYTES:
             return read_as(url, rows)
         return await asyncio.to_thread(read_as, url, rows)
 
-    async def _send(self, url: str, verb: str, path: str, body: bytes | None) -> tuple[int, str]:
+    async def _send(self, url: str, verb: str, path: str, body: bytes | None) -> "_Reply":
         headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body is not None else {})
         try:
-            status, _, text = await self._http.exchange(
+            status, told, text = await self._http.exchange(
                 verb, f"{url}/api/v2{path}", headers=headers, timeout_s=self._timeout_s, body=body,
                 limit_bytes=BODY_LIMIT_BYTES,
             )  # fmt: skip
@@ -208,7 +216,7 @@ class AlertmanagerClient:
             raise Unreachable(PART, f"{named(url)} cannot be reached: no connection.") from error
         except Unavailable as error:
             raise Unavailable(PART, f"{named(url)} did not answer.") from error
-        return status, text
+        return _Reply(url, path, status, text, _dated(told.get("Date", "")))
 
     def _heard(self, url: str) -> None:
         self.answered = named(url)
@@ -228,6 +236,24 @@ class AlertmanagerClient:
         return kind(PART, sentence, status=failed[0].status, retry_after_s=failed[0].retry_after_s)
 
 
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What came back, and when that was by the clock of whoever answered."""
+
+    url: str
+    path: str
+    status: int
+    text: str
+    at: datetime | None
+
+
+def _dated(header: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(header)
+    except ValueError:
+        return None
+
+
 def named(url: str) -> str:
     """`Alertmanager 10.0.1.7:9093`: the address as it may be shown."""
     return f"Alertmanager {urlsplit(url).netloc.rpartition('@')[2]}"
@@ -245,8 +271,9 @@ def read_as(url: str, read: Callable[[], T]) -> T:
         raise Unavailable(PART, f"{named(url)} answered with something that is not its API's.") from error
 
 
-def _checked(url: str, status: int, text: str, *, path: str) -> Any:
+def _checked(reply: _Reply) -> Any:
     """The parsed body of a good answer; every other one becomes one of our errors."""
+    url, path, status, text = reply.url, reply.path, reply.status, reply.text
     if status < 300:
         if not text and path.startswith(ONE_SILENCE):
             return {}

@@ -155,16 +155,18 @@ class SilenceWish:
 
 @dataclass(frozen=True, slots=True)
 class AlertmanagerStatus:
-    """One Alertmanager of a cluster: since when it runs, and with how many it speaks."""
+    """One Alertmanager of a cluster: since when it runs, by its own clock, and with how many it speaks."""
 
     version: str
     started_at: datetime
+    uptime_s: float
     cluster: str = ""
     peers: tuple[str, ...] = ()
     config: str = field(default="", repr=False)
 
     @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> Self:
+    def from_json(cls, row: Mapping[str, Any], *, told_at: datetime | None = None) -> Self:
+        """`told_at`: when it said so by its own clock; without one it counts as just started."""
         started_at = moment(row["uptime"])
         if started_at is None:
             raise ValueError("a status without a start")
@@ -172,6 +174,7 @@ class AlertmanagerStatus:
         return cls(
             version=str((row.get("versionInfo") or {}).get("version") or ""),
             started_at=started_at,
+            uptime_s=max(0.0, (told_at - started_at).total_seconds()) if told_at is not None else 0.0,
             cluster=str(cluster.get("status") or ""),
             peers=tuple(str(peer.get("address") or "") for peer in cluster.get("peers") or ()),
             config=str((row.get("config") or {}).get("original") or ""),

@@ -1,5 +1,6 @@
 """How rows tell the board that a card is out of date. Here, so that the core needs no Discord."""
 
+from datetime import datetime
 from enum import IntEnum
 
 from sqlalchemy import Connection
@@ -29,9 +30,13 @@ def _upsert() -> sqlite.Insert:
 _MARK = _upsert()
 
 
-def mark_dirty(connection: Connection, key: str, channel_id: int, priority: Priority) -> None:
+def mark_dirty(
+    connection: Connection, key: str, channel_id: int, priority: Priority, *, not_before: datetime | None = None
+) -> None:
     """Say, within the transaction that changed its rows, that this card no longer shows the truth.
 
-    A card that does not exist yet is created and will be posted in `channel_id`; one that exists keeps its channel.
+    A card that does not exist yet is created and will be posted in `channel_id`, not before that moment; one that
+    exists keeps its channel and whatever it waits for.
     """
-    connection.execute(_MARK, {"key": key, "channel_id": channel_id, "priority": int(priority)})
+    values = {"key": key, "channel_id": channel_id, "priority": int(priority), "not_before": not_before}
+    connection.execute(_MARK, values)

@@ -315,8 +315,9 @@ alert_episodes = Table(
     Column("generator_url", Text, nullable=False),
     Column("severity", Text, nullable=False),
     Column("state", Text, nullable=False),
-    # The newest episode of its fingerprint.
+    # The newest episode of its fingerprint, and the newest of its fingerprint in its group.
     Column("latest", Boolean(create_constraint=False), nullable=False),
+    Column("member", Boolean(create_constraint=False), nullable=False),
     Column("confirmed", Boolean(create_constraint=False), nullable=False),
     Column("provisional", Boolean(create_constraint=False), nullable=False, server_default="0"),
     Column("silenced_by", CanonicalJson, nullable=False, server_default="[]"),
@@ -330,7 +331,7 @@ alert_episodes = Table(
     Column("acked_at", UtcDateTime),
     CheckConstraint("state IN ('firing', 'resolved')", name="state"),
     UniqueConstraint("fingerprint", "starts_at"),
-    Index(None, "group_id", "latest"),
+    Index(None, "group_id", "member"),
     Index(None, "state", "confirmed"),
     Index(None, "first_seen_at"),
     sqlite_autoincrement=True,

@@ -20,6 +20,8 @@ it ends by itself when nobody has read the events for a minute. `GET /chaos` tel
 world since its start, how often the bot was `killed`, how many requests were `taken`, `lost` and `doubled`, and how
 many are `on_the_way` to their card; `said` names each fault in a sentence.
 
+`POST /discord/webhook` `{channel, name}` makes an incoming webhook and gives its address.
+
 `POST /monitoring` `{lever, environment, on}` moves a host's figures (`burn_cpu`, `fill_memory`, `fill_disk` with
 `mountpoint`; `severity` says how far), stops the service (`stop_app`) or silences the heartbeat (`watchdog_off`);
 `POST /monitoring/server` `{server, action}` takes a node exporter, Prometheus or Alertmanager away (`stop`, `kill`,
@@ -119,6 +121,7 @@ class Control:
             ("POST", "/members/{name}/roles", self._roles),
             ("PUT", "/discord/guild", self._act(self._guild)),
             ("PUT", "/discord/limits", self._act(self._limits)),
+            ("POST", "/discord/webhook", self._act(lambda body: self._world.discord.webhook(body))),
             ("GET", "/config", self._config),
             ("PUT", "/config", self._act(self._put_config)),
             ("POST", "/bot", self._act(self._bot)),

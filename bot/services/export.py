@@ -1,4 +1,4 @@
-"""The audit as a file: CSV for spreadsheets and JSON lines for programs. Pure text: what becomes of it is the doors'.
+"""The audit and figures as files: CSV for spreadsheets, JSON lines for programs. Pure text: the doors send it.
 
 A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula (OWASP, "CSV Injection", 2026), and the
 record holds foreign text: such cells get an apostrophe in front. JSON lines are exact.
@@ -7,10 +7,12 @@ record holds foreign text: such cells get an apostrophe in front. JSON lines are
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from bot.ops.model import Event
+from bot.services.plots import Curve
 
 COLUMNS = ("id", "at", "name", "actor", "operation", "environment", "service", "count", "text", "data")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -31,6 +33,22 @@ def to_csv(events: Iterable[Event]) -> str:
 def to_jsonl(events: Iterable[Event]) -> str:
     """One JSON object a line, with the columns as keys; ASCII, since many readers end a line at U+2028 too."""
     return "".join(json.dumps(_row(event)) + "\n" for event in events)
+
+
+def curves_csv(curves: Sequence[Curve]) -> str:
+    """Figures over time: a line a moment, a column a series; what is missing is empty, never 0. Times are in UTC."""
+    values: dict[float, dict[int, float]] = {}
+    for number, curve in enumerate(curves):
+        for at, value in curve.points:
+            values.setdefault(at, {})[number] = value
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["time", *(_cell(curve.name or "value") for curve in curves)])
+    for at in sorted(values):
+        row = values[at]
+        moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+        writer.writerow([moment, *(repr(row[n]) if n in row else "" for n in range(len(curves)))])
+    return out.getvalue()
 
 
 def _row(event: Event) -> dict[str, Any]:

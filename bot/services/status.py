@@ -26,6 +26,7 @@ T = TypeVar("T")
 PATIENCE_S = 6.0
 """For one figure: an answer without it, now, is worth more than a complete one much later."""
 SECOND_TRY_S = 0.5
+NOWHERE = Sight(elsewhere=False)
 
 
 class Core(Protocol):
@@ -63,6 +64,7 @@ class ServiceStatus:
     url: str
     deployable: bool
     seen_at: datetime | None
+    vitals: tuple[Vital, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class EnvironmentStatus:
     agent_heard_at: datetime | None
     agent_asked_at: datetime | None
     hidden: int = 0
+    vitals: tuple[Vital, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,10 @@ class _Sighting:
 
     running: Running
     at: datetime
+
+
+async def _nothing() -> tuple[Vital, ...]:
+    return ()
 
 
 class _Troubles:
@@ -169,8 +176,12 @@ class StatusService:
         services = [service] if service else list(self._catalog.services)
         troubles, as_of = _Troubles(), datetime.now(UTC)
         seen = self._sight(actor, Action.OPERATION_VIEW)
+        measured = self._sight(actor, Action.METRICS_VIEW) if actor else NOWHERE
         environments = await asyncio.gather(
-            *(self._environment(name, services, troubles, looks_in=seen.covers(name)) for name in names)
+            *(
+                self._environment(name, services, troubles, looks_in=seen.covers(name), measures=measured.covers(name))
+                for name in names
+            )
         )
         down = {standing.part for standing in self._outside.down()}
         waiting = await self._core.waiting_for(actor) if actor else ()
@@ -201,10 +212,12 @@ class StatusService:
         return found
 
     async def _environment(
-        self, name: str, services: Sequence[str], troubles: _Troubles, *, looks_in: bool
+        self, name: str, services: Sequence[str], troubles: _Troubles, *, looks_in: bool, measures: bool
     ) -> EnvironmentStatus:
-        found, going_on, locks, _ = await asyncio.gather(
-            asyncio.gather(*(self._service(name, service, troubles) for service in services)),
+        vitals = self._vitals if measures else None
+        found, host, going_on, locks, _ = await asyncio.gather(
+            asyncio.gather(*(self._service(name, service, troubles, vitals) for service in services)),
+            vitals.of_environment(name) if vitals else _nothing(),
             self._core.operations(
                 statuses=(Status.PENDING, Status.APPROVED, Status.RUNNING, Status.INTERRUPTED), environment=name
             ),
@@ -214,11 +227,16 @@ class StatusService:
         held = tuple(lock for lock in locks if lock.resource.split("/")[0] == name)
         heard_at, asked_at = self._agents.get(name, (None, None))
         if not looks_in:
-            return EnvironmentStatus(name, tuple(found), (), (), heard_at, asked_at, hidden=len(going_on))
-        return EnvironmentStatus(name, tuple(found), tuple(going_on), held, heard_at, asked_at)
+            return EnvironmentStatus(name, tuple(found), (), (), heard_at, asked_at, hidden=len(going_on), vitals=host)
+        return EnvironmentStatus(name, tuple(found), tuple(going_on), held, heard_at, asked_at, vitals=host)
 
-    async def _service(self, environment: str, service: str, troubles: _Troubles) -> ServiceStatus:
-        running, seen_at = await self._running(environment, service)
+    async def _service(
+        self, environment: str, service: str, troubles: _Troubles, vitals: Vitals | None
+    ) -> ServiceStatus:
+        (running, seen_at), figures = await asyncio.gather(
+            self._running(environment, service),
+            vitals.of_service(environment, service) if vitals else _nothing(),
+        )
         return ServiceStatus(
             service=service,
             running=running,
@@ -226,6 +244,7 @@ class StatusService:
             url=self._versions.url(environment, service),
             deployable=self._catalog.service(service).deployable,
             seen_at=seen_at,
+            vitals=figures,
         )
 
     async def _running(self, environment: str, service: str) -> tuple[Running, datetime | None]:

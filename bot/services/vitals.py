@@ -1,4 +1,4 @@
-"""The figures of the status: one number each for processor, memory, disk, requests, errors, latency and the SLO's budget.
+"""The figures of the status, one number each: processor, memory, disk, requests, errors, latency, the SLO budget left.
 
 Each has an age: it is of now, or the last one that was seen with its time, or unknown. No answer is never 0, and an
 answer without a value is *no data*. Kept in memory only.
@@ -16,13 +16,15 @@ from bot.clients.prometheus import Answer
 from bot.errors import Refused, Unavailable
 from bot.services.outside import State
 from bot.services.plots import Unit
-from bot.services.promql import filled, placeholders
+from bot.services.promql import filled
 
 UNITS: Mapping[str, Unit] = {
     "cpu": Unit.PERCENT, "memory": Unit.PERCENT, "disk": Unit.PERCENT, "requests": Unit.REQUESTS,
     "errors": Unit.PERCENT, "p95": Unit.SECONDS, "slo_left": Unit.PERCENT,
 }  # fmt: skip
 """The figures in the order in which they are told, and what each is counted in."""
+OF_THE_HOST = frozenset({"cpu", "memory", "disk"})
+"""These are told once an environment, the others for each of its services."""
 LOWEST_IS_WORST = frozenset({"slo_left"})
 DEADLINE_S = 4.0
 """For all figures of one place together: an answer without them, now, is worth more."""
@@ -59,15 +61,12 @@ class Vitals:
         self._seen: dict[tuple[str, str, str], Vital] = {}
 
     async def of_environment(self, environment: str) -> tuple[Vital, ...]:
-        """The figures that tell no services apart: the host's. Never raises for an outage."""
-        return await self._all(environment, "", [name for name in self._queries if not self._per_service(name)])
+        """The host's figures. Never raises for an outage."""
+        return await self._all(environment, "", [name for name in self._queries if name in OF_THE_HOST])
 
     async def of_service(self, environment: str, service: str) -> tuple[Vital, ...]:
         """The figures of one service there. Never raises for an outage."""
-        return await self._all(environment, service, [name for name in self._queries if self._per_service(name)])
-
-    def _per_service(self, name: str) -> bool:
-        return "service" in placeholders(self._queries[name])
+        return await self._all(environment, service, [name for name in self._queries if name not in OF_THE_HOST])
 
     async def _all(self, environment: str, service: str, names: Sequence[str]) -> tuple[Vital, ...]:
         return tuple(await asyncio.gather(*(self._one(environment, service, name) for name in names)))

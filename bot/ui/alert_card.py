@@ -94,7 +94,7 @@ class Offers:
 
 
 def offers(group: AlertGroup, *, undo: Change | None, ours: bool, graph: bool) -> Offers:
-    """What is offered. `undo` is the deploy before it, `ours`: a silence of it is the bot's, `graph`: one can be drawn."""
+    """What is offered. `undo` is the deploy before it, `ours`: the bot made its silence, `graph`: one can be drawn."""
     firing = group.firing > 0
     beside = [
         *((AlertPress.ACK,) if firing and not group.acked_by else ()),

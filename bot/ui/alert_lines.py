@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from bot.alerts.model import AlertGroup, Episode, Silence, SilenceKind
-from bot.services.changes import Change, no_change
+from bot.services.changes import Change
+from bot.ui.change_lines import change_lines
 from bot.ui.text import age, counted, cut, escape, joined, quoted, stamp
 
 CRITICAL_COLOUR, WARNING_COLOUR, INFO_COLOUR = 0xDA373C, 0xE8A33D, 0x3B82F6
@@ -326,30 +327,21 @@ def _held(sight: GroupSight) -> str:
     return f"**nobody has it**{calls}"
 
 
-def change_lines(changes: Sequence[Change] | None, until: datetime) -> list[str]:
+def before_lines(changes: Sequence[Change] | None) -> list[str]:
     """What was done in that place just before; that nothing was is said, too."""
     if changes is None:
         return []
-    if not changes:
-        return [f"changed just before: {no_change(LOOKED_BACK)}"]
-    lines = [change_line(change, until) for change in changes[:CHANGES_SHOWN]]
-    rest = len(changes) - len(lines)
-    return ["changed just before:", *lines, *([f"and {counted(rest, 'more change')}"] if rest else [])]
-
-
-def change_line(change: Change, until: datetime) -> str:
-    """One change: which operation, what, by whom, how long before."""
-    number = f"#{change.operation_id} " if change.operation_id is not None else ""
-    by = f", {escape(change.person, 32)}" if change.person else ""
-    before = f"{age(until - change.at)} before" if change.at <= until else f"{age(change.at - until)} after"
-    return f"- {number}{escape(change.text, 120)}{by}, {before}"
+    lines = change_lines(changes, LOOKED_BACK, limit=CHANGES_SHOWN)
+    return (
+        ["changed just before:", *(f"- {line}" for line in lines)] if changes else [f"changed just before: {lines[0]}"]
+    )
 
 
 def body(sight: GroupSight, limit: int) -> str:
     """Everything below the heading, within that many characters: the alerts get what the rest leaves."""
     group = sight.group
     above = [_common_line(group), summary(group)]
-    below = [*state_lines(sight), *change_lines(sight.changes, group.fired_at)]
+    below = [*state_lines(sight), *before_lines(sight.changes)]
     taken = sum(len(line) + 1 for line in (*above, *below) if line)
     alerts = alert_lines(group, max(200, limit - taken - 2))
     return cut(joined([*above, alerts, *below]), limit)

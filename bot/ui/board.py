@@ -31,7 +31,8 @@ from bot.ui.buckets import Buckets, NotTaken
 from bot.ui.pinned import OLD_ROUTINE_S, PINNED_KEY, ROUTINE_S, Rhythm
 from bot.ui.reach import Reach
 from bot.ui.recovery import pinned_in, posted_since
-from bot.ui.renderings import AUDITED, Rendering, Renderings
+from bot.ui.rendering import Rendering
+from bot.ui.renderings import AUDITED, Renderings
 from bot.ui.storms import Storms
 
 POLL_S = 1.0

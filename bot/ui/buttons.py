@@ -27,6 +27,7 @@ from bot.ui.gate import demand
 from bot.ui.house import House, actor_of, house_of
 from bot.ui.modals import Submission, ask_reason, submission
 from bot.ui.pages import turn
+from bot.ui.pictures import has_pictures, illustrated, pictures_of
 from bot.ui.text import DISPLAY_LIMIT, escape
 
 LOOK_UP_S = 1.5
@@ -71,12 +72,18 @@ async def _used(interaction: discord.Interaction[Any], custom_id: str, values: S
 
 
 async def _share(interaction: discord.Interaction[Any]) -> None:
-    """Show a private answer to everybody in the channel, as it stands."""
+    """Show a private answer to everybody in the channel, as it stands, with its pictures."""
     demand(interaction, Action.STATUS_VIEW)
     message = interaction.message
     texts = _texts(message.components) if message else ()
     text = "\n".join([*texts, f"-# shared by {escape(actor_of(interaction).name)}"])
-    await send(interaction, notice(text), private=False)
+    if message is None or not has_pictures(message):
+        await send(interaction, notice(text), private=False)
+        return
+    await interaction.response.defer(thinking=True)  # they are fetched first
+    files = await pictures_of(message)
+    sheet = illustrated(text, *(file.filename for file in files), share=False)
+    await send(interaction, sheet, private=False, files=files)
 
 
 def _texts(components: Iterable[Any]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from bot.ops.model import OPEN, Operation, Status
 from bot.ops.store import Filter
 from bot.policy import ANYBODY, CONTROL, Action, admission, authorise
 from bot.services.catalog import RefChoice
+from bot.services.figures import RANGES
 from bot.ui.card_lines import checks_line, face_of, short
 from bot.ui.house import actor_of, house_of
 from bot.ui.text import CHOICE_LIMIT, CHOICES_LIMIT, age, label
@@ -28,6 +29,7 @@ LOOK_UP_S = 2.2
 HELPED = (Action.STATUS_VIEW, Action.DEPLOY, Action.ROLLBACK)
 """Whoever may do one of these anywhere gets suggestions; which operations they name is asked for each by itself."""
 AGES = ("1h", "8h", "24h", "7d", "30d")
+QUERIES = ("up", 'ALERTS{alertstate="firing"}', "sum by (job) (up)", "sum by (job) (scrape_samples_scraped)")
 FINDINGS = [
     "GitHub shows no run of it.",
     "The host runs the old version; nothing was switched.",
@@ -87,6 +89,37 @@ async def moments(interaction: discord.Interaction[Any], current: str) -> list[C
 
 def _moment_label(text: str) -> str:
     return f"{text} ago" if text in AGES else label(text, CHOICE_LIMIT)
+
+
+@suggesting
+async def panels(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    """The panels that are offered for the service that was named, by name and title."""
+    figures, wanted = house_of(interaction).figures, current.strip().lower()
+    offered = figures.panels(_filled_in(interaction, "service")) if figures else {}
+    return [
+        app_commands.Choice(name=label(f"{name} · {panel.title}", CHOICE_LIMIT), value=name)
+        for name, panel in offered.items()
+        if wanted in f"{name} {panel.title}".lower()
+    ]
+
+
+@suggesting
+async def expressions(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    """What was typed, and queries to begin with: some that hold for every Prometheus, and those of the panels."""
+    figures, typed = house_of(interaction).figures, current.strip()
+    known = [*QUERIES, *(panel.query for panel in figures.panels().values())] if figures else []
+    found = [typed, *(query for query in known if typed.lower() in query.lower())]
+    fitting = [query for query in dict.fromkeys(found) if query and len(query) <= CHOICE_LIMIT and "$" not in query]
+    return [app_commands.Choice(name=label(query, CHOICE_LIMIT), value=query) for query in fitting]
+
+
+@suggesting
+async def ranges(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
+    """Lengths of time that are often asked for; any other may be typed."""
+    typed = current.strip()
+    fitting = [text for text in RANGES if typed in text]
+    own = [typed] if typed and typed not in fitting and len(typed) <= CHOICE_LIMIT else []
+    return [app_commands.Choice(name=f"last {label(text, 80)}", value=text) for text in [*own, *fitting]]
 
 
 @suggesting

@@ -10,7 +10,7 @@ import aiohttp
 import discord
 from discord import app_commands
 
-from bot.errors import Broken, Refused, Unavailable
+from bot.errors import Broken, Refused, Unavailable, Unknown
 from bot.ui.answers import respond
 from bot.ui.house import actor_of, house_of
 from bot.ui.text import escape
@@ -41,6 +41,8 @@ def sentence_for(error: BaseException) -> str:
         case Refused():
             hint = f"\n{escape(error.hint, 300)}" if error.hint else ""
             return f"**Refused.** {escape(str(error), 700)}{hint}"
+        case Unknown():
+            return f"**Not certain.** {escape(str(error), 700)}"
         case Unavailable():
             again = f" Try again in {error.retry_after_s:.0f} s." if error.retry_after_s else " Try again in a moment."
             return f"**Not possible now.** {escape(str(error), 700)} Nothing was changed by this.{again}"

@@ -10,7 +10,7 @@ import discord
 from discord import app_commands
 
 from bot.errors import Refused
-from bot.policy import ANYBODY, CONTROL, Action, admission, places
+from bot.policy import ANYBODY, CONTROL, Action, admission, authorise, places
 from bot.ui.failures import Barred
 from bot.ui.house import actor_of, house_of
 
@@ -59,7 +59,19 @@ def demand(interaction: discord.Interaction[Any], action: Action, environment: s
         raise Barred(refusal, environment="" if place == ANYBODY else place)
 
 
-def action_of(command: app_commands.Command[Any, ..., Any]) -> Action | None:
+def demand_here(interaction: discord.Interaction[Any], action: Action, environment: str) -> None:
+    """That the person may do that to what belongs to this very environment; what belongs to none goes by `*`.
+
+    Raises:
+        Barred: the policy says no.
+    """
+    decision = authorise(house_of(interaction).settings.policy_rows, actor_of(interaction), action, environment)
+    if not decision.allowed:
+        refusal = Refused(decision.reason, hint=decision.hint, rule=decision.rule)
+        raise Barred(refusal, environment="" if environment == ANYBODY else environment)
+
+
+def action_of(command: app_commands.Command[Any, ..., Any] | app_commands.ContextMenu) -> Action | None:
     """The action that the command's gate names; None for a command without a gate, which the house tests forbid."""
     return getattr(command.callback, _MARK, None)
 

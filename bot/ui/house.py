@@ -1,10 +1,12 @@
 """What the front needs of the rest of the house, as a Protocol: wiring hands over the real thing."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import discord
 
+from bot.clients.alertmanager import AlertmanagerClient
 from bot.logs import Redactor
 from bot.metrics import Metrics
 from bot.ops.engine import Engine
@@ -15,6 +17,7 @@ from bot.people import People
 from bot.policy import Actor
 from bot.services.catalog import Catalog
 from bot.services.changes import Changes
+from bot.services.figures import Figures
 from bot.services.history import History
 from bot.services.reload import Configuration
 from bot.services.rollback import RollbackHandler
@@ -24,6 +27,21 @@ from bot.ui.board import Board
 from bot.ui.board_store import BoardStore
 from bot.ui.chart_process import Charts
 from bot.ui.first_answers import FirstAnswers
+
+if TYPE_CHECKING:
+    from bot.alerts.store import AlertStore
+    from bot.services.reconciler import Reconciler
+    from bot.services.silences import SilenceService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerting:
+    """What there is only with the section `[alerts]`. `alertmanager` is None where the file names no address of it."""
+
+    store: "AlertStore"
+    alertmanager: AlertmanagerClient | None
+    silences: "SilenceService"
+    reconciler: "Reconciler"
 
 
 class House(Protocol):
@@ -47,6 +65,10 @@ class House(Protocol):
     def history(self) -> History: ...
     @property
     def changes(self) -> Changes: ...
+    @property
+    def figures(self) -> Figures | None: ...
+    @property
+    def alerting(self) -> Alerting | None: ...
     @property
     def charts(self) -> Charts: ...
     @property

@@ -6,7 +6,10 @@ from datetime import datetime
 from bot.ops.model import Operation
 from bot.ops.store import Lock
 from bot.services.history import Difference, Side
+from bot.services.outside import State
+from bot.services.plots import told
 from bot.services.status import EnvironmentStatus, Overview, ServiceStatus
+from bot.services.vitals import Vital
 from bot.ui.card_lines import address, commit_line, face_of, short
 from bot.ui.standings import down_lines, foot_line
 from bot.ui.text import counted, escape, fitted, joined, stamp
@@ -47,6 +50,7 @@ def _environment(environment: EnvironmentStatus, as_of: datetime) -> Iterator[st
     else:
         yield _locks(environment.locks)
     yield _host(environment, as_of)
+    yield from _vitals(environment.vitals, "-# ")
 
 
 def _host(environment: EnvironmentStatus, as_of: datetime) -> str:
@@ -73,6 +77,35 @@ def _service(status: ServiceStatus, as_of: datetime) -> Iterator[str]:
     yield f"  {health}{_behind(status, as_of)}"
     if status.url:
         yield f"  {address(status.url)}"
+    yield from _vitals(status.vitals, "  ")
+
+
+FIGURES = {
+    "cpu": "CPU", "memory": "memory", "disk": "disk", "requests": "requests", "errors": "errors", "p95": "p95",
+    "slo_left": "SLO budget left",
+}  # fmt: skip
+
+
+def _vitals(vitals: Sequence[Vital], indent: str) -> Iterator[str]:
+    """The measured figures, three or so a line; those of now together, and each old one with its age."""
+    if vitals and all(vital.state is State.UNKNOWN for vital in vitals):
+        yield f"{indent}figures: *unknown*"
+        return
+    if vitals and all(vital.state is State.LIVE and vital.value is None for vital in vitals):
+        yield f"{indent}figures: no data"
+        return
+    said = [_vital(vital) for vital in vitals]
+    for first in range(0, len(said), 3):
+        yield indent + " · ".join(said[first : first + 3])
+
+
+def _vital(vital: Vital) -> str:
+    name = FIGURES.get(vital.name, vital.name)
+    if vital.state is State.UNKNOWN:
+        return f"{name} *unknown*"
+    worst = f" (worst of {vital.of})" if vital.of > 1 else ""
+    old = f" (*stale*, seen {stamp(vital.seen_at)})" if vital.state is State.STALE and vital.seen_at else ""
+    return f"{name} {told(vital.value, vital.unit)}{worst}{old}"
 
 
 def _since(since: datetime | None) -> str:

@@ -5,11 +5,9 @@ Always drawn from the newest rows. Sending, finding again and trying again are t
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
 
-import discord
 from sqlalchemy import select
 
 from bot.db.tables import events
@@ -22,12 +20,12 @@ from bot.people import People
 from bot.policy import Action, row_of
 from bot.services.outside import Outside
 from bot.settings import Settings
+from bot.ui.alert_renderings import AlertRenderings
 from bot.ui.board_store import BoardStore, CardRow, Mint, utc_now
 from bot.ui.bulletins import Tallies, announcement_marker, announcement_text, tally_marker, tally_text
 from bot.ui.card import (
     CardSight,
     Press,
-    Sheet,
     card,
     drawn_as,
     fingerprint,
@@ -38,6 +36,7 @@ from bot.ui.card import (
     redacted,
 )
 from bot.ui.pinned import LEAST_PAUSE, MARKER, PinnedBoard
+from bot.ui.rendering import Rendering, only, with_pings
 from bot.ui.standings import concerning
 from bot.ui.text import CONTENT_LIMIT, cut, escape, marked_text, moment, stamp
 
@@ -51,47 +50,12 @@ AUDITED = (
     "close.refused", "resume.refused", "door.refused", "vote.withdrawn", "withdraw.refused", "locks.taken_over",
     "locks.given_back", NOT_CONFIRMED, "roles.confirmed",
     "config.loaded", "config.reloaded", "config.refused", "state.restored",
+    "alert.acked", "alert.unacked", "silence.created", "silence.extended", "silence.expired",
+    "maintenance.started", "maintenance.extended", "maintenance.ended", "oncall.overridden", "handover.taken",
+    "hand.change",
 )  # fmt: skip
 """The events that the audit channel shows: decisions and outcomes, not progress."""
 ACTIONS: Mapping[str, Action] = {"deploy": Action.DEPLOY, "rollback": Action.ROLLBACK}
-
-
-@dataclass(frozen=True, slots=True)
-class Rendering:
-    """A message as it should stand in the channel.
-
-    With a `sheet` it is a card; `content` is then the line that is posted first because it pings (a ping inside
-    components reaches a phone as an empty push). `marker` finds the message again in its own text, `beside` are keys
-    of messages that are due once this one is shown.
-    """
-
-    marker: re.Pattern[str]
-    content: str = ""
-    sheet: Sheet | None = None
-    pings: discord.AllowedMentions = field(default_factory=discord.AllowedMentions.none)
-    reply_to: int | None = None
-    state: Mapping[str, Any] = field(default_factory=dict)
-    beside: tuple[str, ...] = ()
-    once: bool = False
-    """Shown once and then forgotten: nothing will ever change it."""
-    lasting: bool = False
-    """Without a sheet: the content is the message itself, and is kept equal to its rows."""
-    pinned: bool = False
-    born_at: datetime | None = None
-    """Since when there has been something to show: a message of it may stand of which the row no longer knows."""
-    pause: timedelta | None = None
-    """The least between two edits, where it is not what the card's priority says."""
-    picture: tuple[str, bytes] | None = None
-    """A file that the sheet refers to by its name, sent along; None: the message keeps what it has."""
-    holds: tuple[str, ...] = ()
-    """Keys of cards that stand within this message."""
-    stirs: tuple[str, ...] = ()
-    """Keys of cards that say something else once this one stands."""
-
-    @property
-    def final(self) -> bool:
-        """Whether it is a plain line that never changes once it is posted."""
-        return self.sheet is None and not self.lasting
 
 
 class Renderings:
@@ -100,6 +64,7 @@ class Renderings:
     def __init__(
         self, *, settings: Settings, engine: Engine, store: BoardStore, people: People, redactor: Redactor,
         outside: Outside | None = None, pinned: PinnedBoard | None = None, tallies: Tallies | None = None,
+        alerts: AlertRenderings | None = None,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._engine = engine
@@ -109,6 +74,7 @@ class Renderings:
         self._outside = outside or Outside()
         self._pinned = pinned
         self._tallies = tallies
+        self._alerts = alerts
 
     async def of(self, row: CardRow) -> Rendering | None:
         """The message for that card, free of secrets; None: there is nothing to show, now or ever."""
@@ -142,6 +108,8 @@ class Renderings:
                         marker=announcement_marker(facts), content=text, state=dict(row.state),
                         born_at=moment(facts.get("at")),
                     )  # fmt: skip
+                case "alert" | "pack" | "alertping" if self._alerts is not None:
+                    return await self._alerts.of(row)
                 case "tally" if self._tallies is not None:
                     return await self._tally(row, self._tallies)
                 case "pinned" if self._pinned is not None:
@@ -176,9 +144,9 @@ class Renderings:
         pinged = self._people.role_ids(operation.approver_roles) if first else []
         return Rendering(
             marker=re.compile(rf"^\W*{operation.kind.upper()} [^\n]*#{operation.id}\b"),
-            content=_with_pings(headline(operation), [f"<@&{role}>" for role in pinged]),
+            content=with_pings(headline(operation), [f"<@&{role}>" for role in pinged]),
             sheet=sheet,
-            pings=_only(roles=pinged),
+            pings=only(roles=pinged),
             state={**row.state, "generation": generation, "face": face, "fingerprint": fingerprint(sheet)},
             beside=self._beside(operation),
             born_at=operation.created_at,
@@ -216,7 +184,7 @@ class Renderings:
         return Rendering(
             marker=re.compile(rf"^<@{account}> #{operation.id}\b"),
             content=cut(f"<@{account}> {outcome_line(operation)}", CONTENT_LIMIT),
-            pings=_only(users=[account]),
+            pings=only(users=[account]),
             reply_to=await self._card_of(operation),
         )
 
@@ -228,8 +196,8 @@ class Renderings:
         text = f"{operation.short_id} still waits for approval, and ends {stamp(operation.expires_at)}"
         return Rendering(
             marker=re.compile(rf"^#{operation.id} still waits"),
-            content=_with_pings(text, [f"<@&{role}>" for role in roles]),
-            pings=_only(roles=roles),
+            content=with_pings(text, [f"<@&{role}>" for role in roles]),
+            pings=only(roles=roles),
             reply_to=await self._card_of(operation),
         )
 
@@ -269,17 +237,3 @@ def audit_line(event: Event) -> str:
     actor = "" if event.text.startswith(event.actor) else f"{escape(event.actor, 40)}: "
     said = f"{actor}{escape(event.text, 220)}{times}"
     return f"`{event.id}` {stamp(event.at, 'T')}{about} · {event.name} · {said}"
-
-
-def _with_pings(text: str, mentions: Sequence[str]) -> str:
-    return cut(" ".join([text, *mentions]), CONTENT_LIMIT) if mentions else ""
-
-
-def _only(*, roles: Sequence[int] = (), users: Sequence[int] = ()) -> discord.AllowedMentions:
-    """Exactly these may be pinged by the message, whatever its text says."""
-    return discord.AllowedMentions(
-        everyone=False,
-        replied_user=False,
-        roles=[discord.Object(role) for role in roles],
-        users=[discord.Object(user) for user in users],
-    )

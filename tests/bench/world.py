@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ class World:
     """A running sandbox and the environment that its bot is started with."""
 
     def __init__(self, session: aiohttp.ClientSession, home: Path) -> None:
-        self._session = session
+        self.session = session
         self.config = home / "quarterdeck.toml"
         self.environ: dict[str, str] = {}
 
@@ -62,12 +63,25 @@ class World:
         await self.post("bot", action="stop")
 
     async def get(self, path: str) -> dict[str, Any]:
-        async with self._session.get(f"/control/v1/{path}") as answer:
+        async with self.session.get(f"/control/v1/{path}") as answer:
             return await _checked(answer)
 
     async def post(self, path: str, **body: Any) -> dict[str, Any]:
-        async with self._session.post(f"/control/v1/{path}", json=body) as answer:
+        async with self.session.post(f"/control/v1/{path}", json=body) as answer:
             return await _checked(answer)
+
+    async def put(self, path: str, **body: Any) -> dict[str, Any]:
+        async with self.session.put(f"/control/v1/{path}", json=body) as answer:
+            return await _checked(answer)
+
+    async def clear_faults(self) -> None:
+        async with self.session.delete("/control/v1/faults") as answer:
+            await _checked(answer)
+
+    @property
+    def alerts_port(self) -> int:
+        """Where the bot listens for alerts."""
+        return int(tomllib.loads(self.config.read_text(encoding="utf-8"))["alerts"]["listen_port"])
 
     async def until_ready(self) -> None:
         """Wait until a bot is connected to the gateway and everything else is up."""

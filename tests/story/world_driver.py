@@ -115,6 +115,7 @@ class World:
         start_s: float = START_S,
         validate: bool = True,
         unhurried: bool = True,
+        monitoring: bool = False,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="quarterdeck-") if home is None else None
         self.home = home or Path(self._folder.name if self._folder else ".") / "home"
@@ -124,6 +125,7 @@ class World:
         self._start_s = start_s
         self._validate = validate and not missing()
         self._unhurried = unhurried
+        self._monitoring = monitoring
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self.url = ""
@@ -151,6 +153,8 @@ class World:
         arguments = ["--port", "0", "--home", str(self.home), "--speed", str(self.speed), *options]
         if not self._with_bot:
             arguments.append("--no-bot")
+        if not self._monitoring:
+            arguments.append("--no-monitoring")
         if self._validate:
             arguments.append("--validate")
         environ = {k: v for k, v in os.environ.items() if not k.startswith(("QUARTERDECK_", "AWS_", "GITHUB_"))}

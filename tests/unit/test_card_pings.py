@@ -11,7 +11,8 @@ from bot.ops.model import Operation, Status, Verdict
 from bot.people import People
 from bot.settings import Settings
 from bot.ui.board_store import BoardStore, CardRow
-from bot.ui.renderings import Rendering, Renderings
+from bot.ui.rendering import Rendering
+from bot.ui.renderings import Renderings
 from tests.unit.engine_room import DEV, OPS_CHANNEL, SRE, Room, open_room
 
 SRE_ROLE, DEV_ACCOUNT = 102, 11

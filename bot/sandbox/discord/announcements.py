@@ -33,8 +33,10 @@ class Announcements:
         view = self.views.message(message)
         self._ledger.publish(name, view)
         if message.owner is None:
-            author = self._guild.member(BOT_ID)
-            about = {"guild_id": str(GUILD_ID), "member": {key: author[key] for key in author if key != "user"}}
+            about: Json = {"guild_id": str(GUILD_ID)}
+            if message.author == BOT_ID:
+                author = self._guild.member(BOT_ID)
+                about["member"] = {key: author[key] for key in author if key != "user"}
             self._gateway.dispatch(event, view["raw"] | about, intent=GUILD_MESSAGES)
 
     def message_deleted(self, message: Message) -> None:

@@ -45,6 +45,7 @@ class Known(Enum):
         20028,
         "The write action you are performing on the channel has hit the write rate limit",
     )
+    TOO_MANY_WEBHOOKS = (400, 30007, "Maximum number of webhooks reached (15)")
     TOO_MANY_PINS = (400, 30003, "Maximum number of pins reached for the channel (50)")
     TOO_MANY_REACTIONS = (400, 30010, "Maximum number of reactions reached (20)")
     TOO_MANY_FILES = (400, 30015, "Maximum number of attachments in a message reached (10)")

@@ -44,9 +44,10 @@ class Limits:
     renames: Rate = Rate(2, 600.0)
     """Of one thread or channel."""
     webhook: Rate = Rate(5, 2.0)
-    """Of one interaction's token and route."""
+    """Of one interaction's token and route, and of one incoming webhook."""
     webhook_channel: Rate = Rate(30, 60.0)
-    """Follow-ups of all interactions together, per channel: they "share the rate limit properties of webhooks"."""
+    """Posts of all webhooks of a channel together; and apart from them, as many follow-ups of all interactions: they
+    "share the rate limit properties of webhooks"."""
     old_edits: Rate = Rate(30, 3600.0)
     """Edits of messages that are older than `old_after_s`, per channel."""
     invalid: Rate = Rate(10_000, 600.0)
@@ -193,6 +194,14 @@ class Buckets:
             DiscordError: 429, when there were too many in that channel: a limit of the channel, shared by all.
         """
         self._take_of("follow-ups", channel, self._pace.now.webhook_channel, Known.RESOURCE_LIMITED)
+
+    def take_webhook_post(self, channel: int) -> None:
+        """Count a post by any of a channel's webhooks.
+
+        Raises:
+            DiscordError: 429, when there were too many in that channel.
+        """
+        self._take_of("webhook posts", channel, self._pace.now.webhook_channel, Known.RESOURCE_LIMITED)
 
     def take_rename(self, channel: int) -> None:
         """Count a change of a thread's name.

@@ -107,8 +107,18 @@ class Messages:
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
-    def post(self, place: int, body: Json, uploads: Sequence[Upload] = (), *, origin: Origin | None = None) -> Message:
+    def post(
+        self,
+        place: int,
+        body: Json,
+        uploads: Sequence[Upload] = (),
+        *,
+        origin: Origin | None = None,
+        as_webhook: Json | None = None,
+    ) -> Message:
         """Post a message; a nonce that was used there within minutes gives the message of that time, unchanged.
+
+        `as_webhook` is what shows that a channel's webhook posted it: author and `webhook_id`.
 
         Raises:
             DiscordError: 50035, 50006 and what else Discord refuses; nothing is posted then.
@@ -119,6 +129,7 @@ class Messages:
         draft = self._read(place, body, uploads, base=None, origin=origin)
         _refuse_empty(draft.changes)
         message = self._new(place, draft, origin)
+        message.payload |= as_webhook or {}
         if nonce:
             message.payload["nonce"] = body["nonce"]
             self._note_nonce(place, nonce, message.id)

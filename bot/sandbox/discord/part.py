@@ -1,5 +1,6 @@
 """The Discord part of the world: puts its rooms together on one port, and is the face that the control API sees."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from bot.sandbox.discord.announcements import Announcements
 from bot.sandbox.discord.commands import Commands
 from bot.sandbox.discord.errors import DiscordError, fault_answer
 from bot.sandbox.discord.gateway import Gateway
-from bot.sandbox.discord.guild import Guild
+from bot.sandbox.discord.guild import BOT_ID, Guild
 from bot.sandbox.discord.interactions import Interactions
 from bot.sandbox.discord.limits import Buckets, Limits, Pace
 from bot.sandbox.discord.media import CDN, REQUEST_LIMIT, Media, whole_body
@@ -26,10 +27,12 @@ from bot.sandbox.discord.routes_guild import GuildRoutes
 from bot.sandbox.discord.routes_interactions import InteractionRoutes
 from bot.sandbox.discord.routes_reactions import ReactionRoutes
 from bot.sandbox.discord.routes_threads import ThreadRoutes
+from bot.sandbox.discord.routes_webhooks import WebhookRoutes
 from bot.sandbox.discord.snowflakes import Snowflakes, parsed
 from bot.sandbox.discord.store import Store
 from bot.sandbox.discord.threads import Threads
 from bot.sandbox.discord.views import Views
+from bot.sandbox.discord.webhooks import Webhooks
 from bot.sandbox.faults import Faults
 from bot.sandbox.ledger import Ledger
 from bot.sandbox.validation.inspector import Inspector, Watched, watched
@@ -42,9 +45,10 @@ WATCHED = Watched(
     prefix=API,
     read=whole_body,
     refusal=DiscordError,
-    applies=lambda request: request.path.startswith("/api/"),
+    applies=lambda request: request.path.startswith(f"{API}/"),
 )
 NEWEST_SHOWN = 100
+INCOMING = re.compile(r"/api(?:/v10)?/webhooks/(\d+)/.")
 
 
 class DiscordPart:
@@ -118,6 +122,14 @@ class DiscordPart:
             buckets=self._buckets,
             told=self._told,
         )
+        self._webhooks = Webhooks(
+            store=store,
+            guild=self._server,
+            messages=self._messages,
+            threads=self._threads,
+            ids=ids,
+            buckets=self._buckets,
+        )
         self._reactions = Reactions(store=store, guild=self._server, messages=self._messages, told=self._told)
         self._acts = Acts(
             guild=self._server, picker=self._picker, interactions=self._interactions, reactions=self._reactions
@@ -143,6 +155,7 @@ class DiscordPart:
         origin = f"http://127.0.0.1:{port}"
         self.api_url, self.gateway_url = origin + API, f"ws://127.0.0.1:{port}/gateway"
         self._media.origin, self._gateway.url = origin, self.gateway_url
+        self._webhooks.origin = origin
         self._store.move(origin)
 
     async def close(self) -> None:
@@ -155,6 +168,7 @@ class DiscordPart:
 
     def _routes(self) -> list[Route]:
         told = self._told
+        interactions = InteractionRoutes(interactions=self._interactions, messages=self._messages)
         return [
             *GuildRoutes(guild=self._server, gateway=self._gateway).routes(),
             *ChannelRoutes(
@@ -170,7 +184,10 @@ class DiscordPart:
                 guild=self._server, messages=self._messages, threads=self._threads, reactions=self._reactions
             ).routes(),
             *CommandRoutes(registered=self._commands, told=told).routes(),
-            *InteractionRoutes(interactions=self._interactions, messages=self._messages).routes(),
+            *interactions.routes(),
+            *WebhookRoutes(
+                interactions=interactions, webhooks=self._webhooks, messages=self._messages, guild=self._server
+            ).routes(),
         ]
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
@@ -235,6 +252,22 @@ class DiscordPart:
         self._buckets.forget()
         return limits
 
+    async def webhook(self, body: Json) -> Json:
+        """`POST /discord/webhook` `{channel, name}`: one that the server's owner made; with its address.
+
+        Raises:
+            Missing: there is no such channel.
+            Rejected: the name, or one too many.
+        """
+        place = cast.CHANNELS.get(str(body.get("channel", "")).removeprefix("#"))
+        if place is None:
+            raise Missing(f"There is no channel {str(body.get('channel'))[:100]!r}.")
+        try:
+            made = self._webhooks.create(place, {"name": body.get("name")}, by=cast.PEOPLE[0].id)
+        except DiscordError as error:
+            raise Rejected(f"Discord refuses: {error}.") from None
+        return {key: self._webhooks.shown(made)[key] for key in ("id", "token", "url")}
+
     async def drop_gateway(self) -> None:
         """Cut every gateway socket without a word; the sessions can be resumed."""
         self._gateway.drop()
@@ -294,4 +327,8 @@ class DiscordPart:
 
 
 def _caller(request: web.Request) -> str:
+    """The bot, but for what a channel's webhooks and the page ask for."""
+    posted = INCOMING.match(request.path)
+    if posted and posted.group(1) != str(BOT_ID):
+        return "webhook"
     return "demo" if request.path.startswith(CDN) else "bot"

@@ -18,13 +18,13 @@ from bot.sandbox.wire import BUCKET
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-API = "/api/v10"
+API, UNVERSIONED = "/api/v10", "/api"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """One route. `rate` names its limit, `major` the path's parameters that tell buckets apart; `open`: its token is in
-    the path.
+    the path; `unversioned`: it is known by an address without the API's version as well.
     """
 
     method: str
@@ -33,6 +33,7 @@ class Route:
     rate: str = "ordinary"
     major: tuple[str, ...] = ()
     open: bool = False
+    unversioned: bool = False
 
 
 class Door:
@@ -46,7 +47,9 @@ class Door:
 
     def add(self, app: web.Application, routes: list[Route]) -> None:
         for route in routes:
-            app.router.add_route(route.method, API + route.path, self._guarded(route))
+            guarded = self._guarded(route)
+            for prefix in (API, UNVERSIONED) if route.unversioned else (API,):
+                app.router.add_route(route.method, prefix + route.path, guarded)
 
     def _guarded(self, route: Route) -> Handler:
         bucket = bucket_name(f"{route.method} {route.path}")

@@ -25,17 +25,9 @@ class InteractionRoutes:
         self._messages = messages
 
     def routes(self) -> list[Route]:
-        rate, major = "webhook", ("application", "token")
-        webhook = "/webhooks/{application}/{token}"
-        one = webhook + "/messages/{message}"
+        """The first answer's; the others share their paths with channels' webhooks (`routes_webhooks`)."""
         callback = "/interactions/{interaction}/{token}/callback"
-        return [
-            Route("POST", callback, self.callback, rate, ("interaction", "token"), open=True),
-            Route("POST", webhook, self.follow_up, rate, major, open=True),
-            Route("GET", one, self.get, rate, major, open=True),
-            Route("PATCH", one, self.edit, rate, major, open=True),
-            Route("DELETE", one, self.delete, rate, major, open=True),
-        ]
+        return [Route("POST", callback, self.callback, "webhook", ("interaction", "token"), open=True)]
 
     async def callback(self, request: web.Request) -> web.StreamResponse:
         number, token = parsed(request.match_info["interaction"]), request.match_info["token"]

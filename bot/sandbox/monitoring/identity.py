@@ -21,16 +21,18 @@ VALID = timedelta(days=3650)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One key and one certificate for all of them, made anew at each start of the world."""
+    """One key and one certificate for all of them."""
 
     key: Path
     certificate: Path
     web_config: Path
 
     @classmethod
-    def make(cls, folder: Path) -> "Identity":
-        """Write key, certificate, and the servers' own configuration of TLS into the folder."""
+    def of(cls, folder: Path) -> "Identity":
+        """What the folder holds: key, certificate, the servers' own configuration of TLS; made at the first time."""
         own = cls(folder / "key.pem", folder / "certificate.pem", folder / "web.yml")
+        if own.web_config.is_file():
+            return own
         key, certificate = _generate()
         write_private(own.key, key)
         write_private(own.certificate, certificate)
@@ -53,7 +55,7 @@ class Identity:
 
 
 def _generate() -> tuple[str, str]:
-    """A new key and its own certificate, as PEM. Imported here: a world without monitoring needs none of it."""
+    """A new key and its own certificate, as PEM. Imported here: only the first start of a world needs it."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -131,7 +131,7 @@ class MonitoringPart:
         if not self.present:
             return
         self._hosts.start()
-        identity = await asyncio.to_thread(Identity.make, self._home)
+        identity = await asyncio.to_thread(Identity.of, self._home)
         self._compose(identity, self._wiring(identity, host, apps_token))
         try:
             async with asyncio.TaskGroup() as group:

@@ -1,0 +1,133 @@
+"""Where alerts belong: matchers in Alertmanager's syntax, and the first route that all of them fit. Pure.
+
+Labels are compared as Alertmanager compares them: an absent label is an empty one, and regular expressions match the
+whole value (https://prometheus.io/docs/alerting/latest/configuration/#matcher). Python's regular expressions stand in
+for Go's; what both know is nearly everything.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from bot.alert_settings import EscalationStep, QuietHours, RouteSettings
+from bot.alerts.model import Labels, Matcher
+from bot.errors import Misconfigured, Refused
+
+_MATCHER = re.compile(
+    r"\s*(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)\s*(?P<operator>=~|!~|!=|=)\s*(?P<value>.*?)\s*\Z", re.DOTALL
+)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+def matcher(text: str) -> Matcher:
+    r"""Read one matcher: `name="value"`; quotes may be left out, and inside them `\"`, `\\` and `\n` are escapes.
+
+    Raises:
+        Refused: it is none, or its regular expression is none.
+    """
+    found = _MATCHER.match(text)
+    if found is None:
+        raise Refused(
+            f"`{text.strip()[:100]}` is no matcher.",
+            rule="matcher",
+            hint='Write one like severity="critical" or job=~"node.*".',
+        )
+    value = found["value"]
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        value = _ESCAPED.sub(lambda one: "\n" if one[1] == "n" else one[1], value[1:-1])
+    operator = found["operator"]
+    made = Matcher(found["name"], value, is_regex="~" in operator, is_equal=operator.startswith("="))
+    if made.is_regex:
+        try:
+            _pattern(value)
+        except re.error as error:
+            raise Refused(
+                f"`{value[:100]}` is no regular expression: {error}.", rule="matcher", hint="Nothing was changed."
+            ) from None
+    return made
+
+
+def matchers(text: str) -> tuple[Matcher, ...]:
+    """Read several, with commas or line ends between them, and braces around them or not.
+
+    Raises:
+        Refused: one of them is none.
+    """
+    inner = text.strip()
+    if inner.startswith("{") and inner.endswith("}"):
+        inner = inner[1:-1]
+    return tuple(matcher(part) for part in _parts(inner) if part.strip())
+
+
+def _parts(text: str) -> Iterable[str]:
+    """The text between commas and line ends that stand in no quotes."""
+    part, quoted, escaped = "", False, False
+    for character in text:
+        if not quoted and character in ",\n":
+            yield part
+            part = ""
+            continue
+        if character == '"' and not escaped:
+            quoted = not quoted
+        escaped = character == "\\" and not escaped
+        part += character
+    yield part
+
+
+def fits(labels: Labels, wanted: Iterable[Matcher]) -> bool:
+    """Whether all of them say yes; no matchers at all fit everything."""
+    return all(_fits(labels.get(one.name, ""), one) for one in wanted)
+
+
+def _fits(value: str, one: Matcher) -> bool:
+    same = _pattern(one.value).fullmatch(value) is not None if one.is_regex else value == one.value
+    return same is one.is_equal
+
+
+@lru_cache(maxsize=512)
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where alerts are shown and whom they call. `role` is None where the first firing calls nobody."""
+
+    name: str
+    channel: str
+    role: str | None
+    escalation: tuple[EscalationStep, ...]
+    quiet_hours: QuietHours | None
+    anew_after_s: int
+    ack_reminder_s: int
+    matchers: tuple[Matcher, ...] = ()
+
+
+class Routes:
+    """The routes of the file in their order; the last one fits everything."""
+
+    def __init__(self, routes: Sequence[RouteSettings], *, anew_after_s: int, ack_reminder_s: int) -> None:
+        if not routes or routes[-1].matchers:
+            raise Misconfigured("The last route of [alerts] must fit everything.")
+        self._routes = tuple(
+            Route(
+                name=one.name,
+                channel=one.channel,
+                role=one.role,
+                escalation=one.escalation,
+                quiet_hours=one.quiet_hours,
+                anew_after_s=anew_after_s if one.anew_after_s is None else one.anew_after_s,
+                ack_reminder_s=ack_reminder_s if one.ack_reminder_s is None else one.ack_reminder_s,
+                matchers=tuple(map(matcher, one.matchers)),
+            )
+            for one in routes
+        )
+
+    def of(self, labels: Labels) -> Route:
+        """The first route whose matchers all fit."""
+        return next(route for route in self._routes if fits(labels, route.matchers))
+
+    def named(self, name: str) -> Route:
+        """The route of that name; the last one where the file no longer has it."""
+        return next((route for route in self._routes if route.name == name), self._routes[-1])

@@ -1,0 +1,198 @@
+"""Keeps the rows equal to what Alertmanager's API says: silences, what ended under one, what was missed while away.
+
+Webhooks tell of none of these (measured on 0.25): a message made from them alone would stay red for ever. While no
+Alertmanager answers, the rows say so, and Prometheus' own word still brings new alerts. Who is to be called is decided
+where the rows are written (`bot.alerts`); this room only looks and hands over.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from bot.alert_settings import AlertSettings
+from bot.alerts.model import (
+    ALERTMANAGER,
+    PROMETHEUS,
+    Alert,
+    Episode,
+    Labels,
+    Matcher,
+    Observed,
+    SeenAlert,
+    SeenGroup,
+    SeenSilence,
+    Snapshot,
+)
+from bot.alerts.payload import fingerprint_of
+from bot.alerts.store import AlertStore
+from bot.clients.alertmanager import AlertmanagerClient
+from bot.clients.alertmanager_types import LiveAlert, LiveSilence, Picture
+from bot.clients.prometheus import FiringAlert, PrometheusClient
+from bot.errors import QuarterdeckError, Unavailable
+from bot.metrics import Metrics
+from bot.ops.record import Now, utc_now
+
+COMPARED_MAX = 100
+SETTLED_AFTER_S = 75.0
+"""Of an Alertmanager's life: Prometheus sends what fires again after a minute and at its next evaluation."""
+
+_log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Looks every `settings.reconcile_s` and at the start. `started_at` is the Alertmanager's that answered last."""
+
+    def __init__(
+        self, *, store: AlertStore, alertmanager: AlertmanagerClient | None, prometheus: PrometheusClient | None,
+        settings: AlertSettings, metrics: Metrics | None = None, settled_after_s: float = SETTLED_AFTER_S,
+        now: Now = utc_now,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._alertmanager = alertmanager
+        self._prometheus = prometheus
+        self._pause_s = settings.reconcile_s
+        self._heartbeats = frozenset(beat.name for beat in settings.heartbeats)
+        self._metrics = metrics or Metrics()
+        self._settled_after_s = settled_after_s
+        self._now = now
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.started_at: datetime | None = None
+
+    async def start(self) -> None:
+        """Begin to look, at once. Without an Alertmanager to ask nothing is done: then only webhooks count."""
+        if self._alertmanager is not None:
+            self._task = asyncio.create_task(self._run(self._alertmanager), name="reconcile alerts")
+
+    async def close(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def wake(self) -> None:
+        """Look now: something was silenced, or is no longer."""
+        self._woken.set()
+
+    async def _run(self, alertmanager: AlertmanagerClient) -> None:
+        while True:
+            self._woken.clear()
+            try:
+                await self.look(alertmanager)
+            except QuarterdeckError as error:
+                _log.warning("the alerts could not be compared with Alertmanager's: %s", error)
+            try:
+                async with asyncio.timeout(self._pause_s):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def look(self, alertmanager: AlertmanagerClient) -> Observed:
+        """Compare once, and write what differs.
+
+        Raises:
+            Unavailable: the database, or everybody who could be asked.
+        """
+        began = self._now()
+        try:
+            picture = await alertmanager.picture()
+        except Unavailable as error:
+            self._metrics.alertmanager_reachable.set(0)
+            await self._store.lost_sight(began)
+            if self._prometheus is None:
+                raise
+            _log.info("Alertmanager cannot be asked, so Prometheus is: %s", error)
+            return await self._store.observe(await self._by_prometheus(self._prometheus, began))
+        self._metrics.alertmanager_reachable.set(1)
+        self.started_at = began - timedelta(seconds=picture.status.uptime_s)
+        seen = await self._store.observe(self._snapshot(picture, began))
+        await self._store.confirmed(began)
+        if seen:
+            _log.info("%s said what no webhook did: %s", picture.source, seen)
+        return seen
+
+    def _snapshot(self, picture: Picture, began: datetime) -> Snapshot:
+        groups = tuple(
+            SeenGroup(group.receiver, group.labels, members)
+            for group in picture.groups
+            if (members := tuple(self._seen(group.alerts)))
+        )
+        return Snapshot(
+            source=ALERTMANAGER,
+            at=began,
+            alerts=tuple(self._seen(picture.alerts)),
+            groups=groups,
+            silences=tuple(map(seen_silence, picture.silences)),
+            settled=picture.status.uptime_s >= self._settled_after_s,
+        )
+
+    def _seen(self, alerts: Iterable[LiveAlert]) -> Iterable[SeenAlert]:
+        """The alerts, but for those that always fire: they are heartbeats, and no trouble."""
+        return (seen_alert(alert) for alert in alerts if alert.labels.get("alertname") not in self._heartbeats)
+
+    async def _by_prometheus(self, prometheus: PrometheusClient, began: datetime) -> Snapshot:
+        firing = await prometheus.firing_alerts()
+        real = [alert for alert in firing if alert.labels.get("alertname") not in self._heartbeats]
+        return Snapshot(source=PROMETHEUS, at=began, alerts=recognised(real, await self._store.firing_episodes()))
+
+
+def seen_alert(alert: LiveAlert) -> SeenAlert:
+    """What the API says of one alert, in the words of the alerts' core."""
+    told = Alert(
+        fingerprint=alert.fingerprint,
+        labels=alert.labels,
+        annotations=alert.annotations,
+        starts_at=alert.starts_at,
+        generator_url=alert.generator_url,
+    )
+    return SeenAlert(told, alert.state.value, alert.silenced_by, bool(alert.inhibited_by))
+
+
+def seen_silence(silence: LiveSilence) -> SeenSilence:
+    """What the API says of one silence, in the words of the alerts' core."""
+    return SeenSilence(
+        id=silence.id,
+        state=silence.state.value,
+        matchers=tuple(Matcher(m.name, m.value, m.is_regex, m.is_equal) for m in silence.matchers),
+        starts_at=silence.starts_at,
+        ends_at=silence.ends_at,
+        created_by=silence.created_by,
+        comment=silence.comment,
+    )
+
+
+def recognised(firing: Iterable[FiringAlert], known: Iterable[Episode]) -> tuple[SeenAlert, ...]:
+    """Alerts of Prometheus' as Alertmanager would tell of them: those that fire here already keep who they are.
+
+    Prometheus adds its `external_labels` only when it sends, so its own list lacks them.
+    """
+    told, episodes = tuple(firing), tuple(known)
+    beside = external_labels(told, episodes)
+    by_labels = {frozenset(episode.labels.items()): episode for episode in episodes}
+    found = []
+    for alert in told:
+        labels = {**beside, **alert.labels}
+        same = by_labels.get(frozenset(labels.items()))
+        seen = Alert(
+            fingerprint=same.fingerprint if same is not None else fingerprint_of(labels),
+            labels=labels,
+            annotations=alert.annotations,
+            starts_at=same.starts_at if same is not None else alert.active_at,
+            generator_url=same.generator_url if same is not None else "",
+        )
+        found.append(SeenAlert(seen))
+    return tuple(found)
+
+
+def external_labels(firing: Sequence[FiringAlert], known: Iterable[Episode]) -> dict[str, str]:
+    """What Alertmanager's alerts have that Prometheus' own do not, by the first alert that both know."""
+    by_name: dict[str, list[Labels]] = defaultdict(list)
+    for episode in known:
+        by_name[episode.name].append(episode.labels)
+    for alert in firing[:COMPARED_MAX]:
+        for labels in by_name[alert.labels.get("alertname", "")][:COMPARED_MAX]:
+            if all(labels.get(name) == value for name, value in alert.labels.items()):
+                return {name: value for name, value in labels.items() if name not in alert.labels}
+    return {}

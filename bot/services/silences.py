@@ -1,0 +1,382 @@
+"""Silences: made, extended and ended in Alertmanager for a person, kept as rows, and kept up until an alert has ended.
+
+Alertmanager is where a silence holds; our row says who wanted it and what for. Nothing is called silenced before
+Alertmanager has said so: a lost answer is looked for by the mark in the comment, and never sent a second time.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from bot.alert_settings import AlertSettings
+from bot.alerts.model import Matcher, Silence, SilenceKind
+from bot.alerts.routes import fits
+from bot.alerts.store import AlertStore, Note
+from bot.clients import alertmanager_types as wire
+from bot.clients.alertmanager import PART, AlertmanagerClient
+from bot.errors import QuarterdeckError, Refused, Unavailable, Unknown
+from bot.ops.record import Now, utc_now
+from bot.policy import ANYBODY, Action, Actor, Decision, PolicyRow, authorise
+
+KEPT_FOR = timedelta(minutes=10)
+"""So long a silence “until resolved” holds without us: if this bot dies, it ends by itself."""
+KEPT_BEFORE = timedelta(minutes=6)
+"""When so little is left of it, it is extended; half of it may be missed, and nothing is lost."""
+UNSEEN_FOR = timedelta(seconds=60)
+"""A silence so young is not ended for want of alerts: ours may not have come in yet."""
+LOOKS, LOOK_PAUSE_S = 3, 1.0
+"""How often, and after what pauses, a silence is looked for whose answer was lost."""
+COMMENT_MAX = 300
+BY_ITSELF = "bot"
+"""The actor of what nobody pressed."""
+REFUSED = "door.refused"
+NOT_SILENCED = "NOT silenced"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A silence as somebody asks for it. Without `ends_at` it lasts until what it silences has resolved."""
+
+    matchers: tuple[Matcher, ...]
+    ends_at: datetime | None
+    starts_at: datetime | None = None
+    comment: str = ""
+    kind: SilenceKind = SilenceKind.SILENCE
+    group_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What matchers meet among what fires now: how many alerts, by name, the most first, and where they belong."""
+
+    total: int
+    names: tuple[tuple[str, int], ...]
+    environments: tuple[str, ...]
+    silenced: int
+
+
+class SilenceService:
+    """The silences of one cluster. `rows` is the policy in force; `alertmanager` None: there is nothing to silence in."""
+
+    def __init__(
+        self, *, store: AlertStore, alertmanager: AlertmanagerClient | None, rows: Sequence[PolicyRow],
+        settings: AlertSettings, now: Now = utc_now, look_pause_s: float = LOOK_PAUSE_S,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._client = alertmanager
+        self._rows = tuple(rows)
+        self._labels = settings.labels
+        self._keep_every = timedelta(seconds=settings.reconcile_s)
+        self._now = now
+        self._look_pause_s = look_pause_s
+        self._kept_at: datetime | None = None
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        """Have `told` called whenever a silence was made, changed or ended here."""
+        self._listeners.append(told)
+
+    # ---- looking ---------------------------------------------------------------------------------------------
+
+    def environment_of(self, matchers: Iterable[Matcher]) -> str:
+        """The one environment that the matchers stay within; `*` where they may reach any."""
+        return self._only(matchers, self._labels.environment) or ANYBODY
+
+    def decision(self, matchers: Iterable[Matcher], actor: Actor) -> Decision:
+        """Whether the actor may silence what these matchers meet."""
+        return authorise(self._rows, actor, Action.SILENCE_WRITE, self.environment_of(matchers))
+
+    async def count(self, matchers: Sequence[Matcher]) -> Hits:
+        """What a silence with these matchers would meet now.
+
+        Raises:
+            Refused: Alertmanager cannot read the matchers.
+            Unavailable: no Alertmanager answers.
+        """
+        found = await self._alertmanager().alerts(tuple(map(written, matchers)))
+        names = Counter(alert.labels.get("alertname", "") for alert in found)
+        places = {alert.labels.get(self._labels.environment, "") for alert in found}
+        silenced = sum(1 for alert in found if alert.silenced_by)
+        return Hits(len(found), tuple(names.most_common()), tuple(sorted(places)), silenced)
+
+    async def listed(self) -> tuple[Silence, ...]:
+        """Those that hold or will, whoever made them, as last seen; the next to end first."""
+        return tuple(sorted(await self._store.open_silences(), key=lambda silence: silence.ends_at))
+
+    # ---- acting ----------------------------------------------------------------------------------------------
+
+    async def create(self, wanted: Wanted, actor: Actor, *, called: str = "") -> Silence:
+        """Silence, and write down who wanted it. `called` is the actor's name in Discord.
+
+        Raises:
+            Refused: the policy, the times, or Alertmanager's own objection; nothing is silenced.
+            Unavailable: NOT silenced, in these words. Unknown: it cannot be told, and must not be relied on.
+        """
+        await self._authorised(wanted.matchers, actor)
+        now = self._now()
+        ends_at = now + KEPT_FOR if wanted.ends_at is None else wanted.ends_at
+        kind = SilenceKind.UNTIL_RESOLVED if wanted.ends_at is None else wanted.kind
+        self._refuse_senseless(wanted, ends_at)
+        if kind is SilenceKind.UNTIL_RESOLVED and (await self._asked(self.count, wanted.matchers)).total == 0:
+            hint = "Choose a length instead."
+            raise Refused("Nothing that these matchers meet fires now, so there is nothing to wait for.", hint=hint)
+        comment = _comment(wanted.comment or _stock_comment(kind), actor, called)
+        wish = wire.SilenceWish(
+            tuple(map(written, wanted.matchers)), wanted.starts_at or now, ends_at, actor.name, comment
+        )
+        am_id = await self._sent(wish)
+        silence = Silence(
+            am_id=am_id, person=actor.name, kind=kind, matchers=wanted.matchers, starts_at=wish.starts_at,
+            ends_at=ends_at, comment=wanted.comment[:COMMENT_MAX], group_id=wanted.group_id,
+        )  # fmt: skip
+        maintained = kind is SilenceKind.MAINTENANCE
+        name = "maintenance.started" if maintained else "silence.created"
+        await self._noted(silence, self._note(name, actor.name, silence, _created(silence)))
+        return silence
+
+    async def extend(self, am_id: str, ends_at: datetime, actor: Actor) -> Silence:
+        """Let the silence end at that moment, later or sooner than it would; one “until resolved” then ends by time.
+
+        Raises:
+            Refused: there is none of that id that still holds, or the policy says no.
+            Unavailable, Unknown: as for `create`; the silence ends as it was.
+        """
+        live = await self._living(am_id)
+        matchers = tuple(map(read, live.matchers))
+        await self._authorised(matchers, actor)
+        if ends_at <= self._now():
+            raise Refused("That moment has passed.", hint="To end the silence now, use “expire”.")
+        row = await self._row(live)
+        kind = SilenceKind.SILENCE if row.kind is SilenceKind.UNTIL_RESOLVED else row.kind
+        changed = await self._prolonged(live, ends_at)
+        silence = replace(row, am_id=changed, kind=kind, ends_at=ends_at)
+        text = f"{_what(silence)}: now until {_time(ends_at)}, was until {_time(live.ends_at)}"
+        await self._noted(silence, self._note("silence.extended", actor.name, silence, text), instead_of=am_id)
+        return silence
+
+    async def expire(self, am_id: str, actor: Actor) -> Silence:
+        """End the silence now.
+
+        Raises:
+            Refused: there is none of that id that still holds, or the policy says no.
+            Unavailable, Unknown: it may go on.
+        """
+        live = await self._living(am_id)
+        await self._authorised(tuple(map(read, live.matchers)), actor)
+        row = await self._row(live)
+        await self._ended_there(am_id)
+        silence = replace(row, ended_at=self._now())
+        name = "maintenance.ended" if row.kind is SilenceKind.MAINTENANCE else "silence.expired"
+        text = f"{_what(silence)}: ended, was until {_time(live.ends_at)}"
+        await self._noted(silence, self._note(name, actor.name, silence, text))
+        return silence
+
+    # ---- keeping ---------------------------------------------------------------------------------------------
+
+    async def keep(self) -> None:
+        """Extend each silence “until resolved” while what it silences fires, and end it when that is over.
+
+        Called often; looks every `reconcile_s`. What cannot be done is done at the next look: without us such a silence
+        ends by itself.
+        """
+        now = self._now()
+        if self._client is None or (self._kept_at is not None and now - self._kept_at < self._keep_every):
+            return
+        self._kept_at = now
+        kept = [one for one in await self._store.open_silences() if one.kind is SilenceKind.UNTIL_RESOLVED]
+        if not kept:
+            return
+        firing = [episode.labels for episode in await self._store.firing_episodes()]
+        for silence in kept:
+            needed = any(fits(labels, silence.matchers) for labels in firing)
+            try:
+                await self._kept(silence, needed=needed, now=now)
+            except QuarterdeckError as error:
+                _log.warning("the silence %s could not be kept up: %s", silence.am_id, error)
+
+    async def _kept(self, silence: Silence, *, needed: bool, now: datetime) -> None:
+        if needed and silence.ends_at - now < KEPT_BEFORE:
+            live = await self._living(silence.am_id)
+            changed = await self._prolonged(live, now + KEPT_FOR)
+            await self._noted(replace(silence, am_id=changed, ends_at=now + KEPT_FOR), None, instead_of=silence.am_id)
+        elif not needed and now - silence.starts_at > UNSEEN_FOR:
+            await self._ended_there(silence.am_id)
+            ended = replace(silence, ended_at=now)
+            text = f"{_what(silence)}: ended, what it silenced has resolved"
+            await self._noted(ended, self._note("silence.expired", BY_ITSELF, ended, text))
+
+    # ---- Alertmanager ----------------------------------------------------------------------------------------
+
+    def _alertmanager(self) -> AlertmanagerClient:
+        if self._client is None:
+            raise Refused("No Alertmanager is configured, so nothing can be silenced.", hint="Set alerts.alertmanagers.")
+        return self._client
+
+    async def _sent(self, wish: wire.SilenceWish) -> str:
+        """The id under which Alertmanager holds the silence."""
+        try:
+            return await self._alertmanager().create_silence(wish)
+        except Unknown as error:
+            found = await self._looked_for(wish)
+            if found is None:
+                raise Unavailable(PART, f"{NOT_SILENCED}: {error} It is not there.", status=error.status) from error
+            return found
+        except Unavailable as error:
+            raise Unavailable(PART, f"{NOT_SILENCED}: {error}", status=error.status) from error
+
+    async def _looked_for(self, wish: wire.SilenceWish) -> str | None:
+        """The id of the silence that has this very comment and end; None: Alertmanager says that there is none.
+
+        Raises:
+            Unknown: it cannot be asked.
+        """
+        answered = False
+        for _ in range(LOOKS):
+            await asyncio.sleep(self._look_pause_s)
+            try:
+                silences = await self._alertmanager().silences()
+            except Unavailable:
+                continue
+            answered = True
+            for one in silences:
+                ends_alike = abs(one.ends_at - wish.ends_at) < timedelta(seconds=1)
+                if one.comment == wish.comment and ends_alike and one.state is not wire.SilenceState.EXPIRED:
+                    return one.id
+        if answered:
+            return None
+        raise Unknown(
+            PART,
+            "Whether it is silenced is NOT KNOWN: Alertmanager did not answer, and cannot be asked. Count it as not"
+            " silenced; the cards will say when Alertmanager answers again.",
+        )
+
+    async def _prolonged(self, live: wire.LiveSilence, ends_at: datetime) -> str:
+        wish = wire.SilenceWish(live.matchers, live.starts_at, ends_at, live.created_by, live.comment, live.id)
+        try:
+            return await self._alertmanager().create_silence(wish)
+        except Unknown as error:
+            found = await self._looked_for(wish)
+            if found is None:
+                sentence = f"NOT extended: {error} It still ends at {_time(live.ends_at)}."
+                raise Unavailable(PART, sentence, status=error.status) from error
+            return found
+        except Unavailable as error:
+            sentence = f"NOT extended: {error} It still ends at {_time(live.ends_at)}."
+            raise Unavailable(PART, sentence, status=error.status) from error
+
+    async def _ended_there(self, am_id: str) -> None:
+        client = self._alertmanager()
+        try:
+            await client.expire_silence(am_id)
+        except Unknown as error:  # one that nobody knows is a 500 there
+            await asyncio.sleep(self._look_pause_s)
+            live = await client.silence(am_id)
+            if live is not None and live.state is not wire.SilenceState.EXPIRED:
+                raise Unavailable(PART, f"NOT ended: {error} It still holds.", status=error.status) from error
+        except Unavailable as error:
+            raise Unavailable(PART, f"NOT ended: {error} It still holds.", status=error.status) from error
+
+    async def _living(self, am_id: str) -> wire.LiveSilence:
+        live = await self._asked(self._alertmanager().silence, am_id)
+        if live is None or live.state is wire.SilenceState.EXPIRED:
+            raise Refused("That silence has ended already.", hint="`/silence list` shows those that hold.")
+        return live
+
+    async def _asked[A, T](self, ask: Callable[[A], Awaitable[T]], what: A) -> T:
+        try:
+            return await ask(what)
+        except Unavailable as error:
+            raise Unavailable(PART, f"{NOT_SILENCED}: {error}", status=error.status) from error
+
+    # ---- rows ------------------------------------------------------------------------------------------------
+
+    async def _row(self, live: wire.LiveSilence) -> Silence:
+        """Our row of it; of one that was made elsewhere, what Alertmanager tells."""
+        for row in await self._store.open_silences():
+            if row.am_id == live.id:
+                return row
+        return Silence(
+            am_id=live.id, person=live.created_by, kind=SilenceKind.FOREIGN, matchers=tuple(map(read, live.matchers)),
+            starts_at=live.starts_at, ends_at=live.ends_at, comment=live.comment,
+        )  # fmt: skip
+
+    async def _noted(self, silence: Silence, note: Note | None, *, instead_of: str = "") -> None:
+        try:
+            await self._store.noted(silence, note=note)
+            if instead_of and instead_of != silence.am_id:
+                await self._store.ended(instead_of, self._now())
+        except Unavailable as error:
+            sentence = f"Alertmanager did it, and it could not be written down here: {error}"
+            raise Unavailable(error.service, sentence) from error
+        for told in self._listeners:
+            told()
+
+    async def _authorised(self, matchers: Sequence[Matcher], actor: Actor) -> None:
+        decision = self.decision(matchers, actor)
+        if decision.allowed:
+            return
+        refusal = Refused(decision.reason, hint=decision.hint, rule=decision.rule)
+        await self._store.refused(actor, refusal, environment=self.environment_of(matchers))
+        raise refusal
+
+    def _refuse_senseless(self, wanted: Wanted, ends_at: datetime) -> None:
+        if not wanted.matchers:
+            raise Refused("A silence without matchers would silence everything.", hint="Name at least one label.")
+        if ends_at <= max(self._now(), wanted.starts_at or ends_at - timedelta(seconds=1)):
+            raise Refused("A silence must end after it begins, and after now.", hint="Give a length such as 2h.")
+
+    def _only(self, matchers: Iterable[Matcher], label: str) -> str:
+        """The value that the label must have; empty where the matchers leave it open."""
+        return next((m.value for m in matchers if m.name == label and m.is_equal and not m.is_regex), "")
+
+    def _note(self, name: str, actor: str, silence: Silence, text: str) -> Note:
+        return Note(
+            name, actor, text,
+            {
+                "environment": self._only(silence.matchers, self._labels.environment),
+                "service": self._only(silence.matchers, self._labels.service),
+                "silence_id": silence.am_id,
+                "matchers": [str(matcher) for matcher in silence.matchers],
+                "ends_at": silence.ends_at.isoformat(),
+            },
+        )  # fmt: skip
+
+
+def written(matcher: Matcher) -> wire.Matcher:
+    """The matcher as the client sends it."""
+    return wire.Matcher(matcher.name, matcher.value, matcher.is_regex, matcher.is_equal)
+
+
+def read(matcher: wire.Matcher) -> Matcher:
+    """The matcher as the alerts' core knows it."""
+    return Matcher(matcher.name, matcher.value, matcher.is_regex, matcher.is_equal)
+
+
+def _comment(text: str, actor: Actor, called: str) -> str:
+    """What stands in Alertmanager: whose words, by which way, and a mark by which the silence is found again."""
+    person = f"{actor.name}, {called} in Discord" if called else actor.name
+    return f"{text[:COMMENT_MAX]} [{person}, by Quarterdeck, {secrets.token_hex(4)}]"
+
+
+def _stock_comment(kind: SilenceKind) -> str:
+    return {SilenceKind.UNTIL_RESOLVED: "until resolved", SilenceKind.MAINTENANCE: "maintenance"}.get(kind, "silenced")
+
+
+def _created(silence: Silence) -> str:
+    until = "until resolved" if silence.kind is SilenceKind.UNTIL_RESOLVED else f"until {_time(silence.ends_at)}"
+    note = f": {silence.comment}" if silence.comment else ""
+    return f"{_what(silence)}, {until}{note}"
+
+
+def _what(silence: Silence) -> str:
+    return "{" + ", ".join(map(str, silence.matchers)) + "}"
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,109 @@
+"""A handover as a card: what the giver leaves, the note, and one button by which the receiver takes the shift.
+
+The lines of the shift are made once, when it is asked for: the card tells of that moment, and says so.
+"""
+
+import re
+from collections.abc import Mapping
+
+from discord.ui import ActionRow, Button, Container, Item, Separator, TextDisplay
+
+from bot.services.handover import Handed, Shift
+from bot.ui.alert_lines import short_id, title_of, word_of
+from bot.ui.alert_pages import matchers_text
+from bot.ui.card import PRESS_PREFIX, Sheet
+from bot.ui.overview import operation_line
+from bot.ui.text import DISPLAY_LIMIT, counted, cut, escape, fitted, joined, quoted, stamp
+
+OPEN_COLOUR, TAKEN_COLOUR = 0x3B82F6, 0x2E9E5B
+SECTION_LINES = 12
+NOTE_MAX = 500
+Sections = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def sections_of(shift: Shift, links: Mapping[int, str]) -> Sections:
+    """The shift in lines. Every heading stands there, so that “none” is said, too."""
+    firing = [
+        " · ".join(
+            part
+            for part in (
+                f"{word_of(group)} {short_id(group.id)} {title_of(group, 48)}",
+                f"since {stamp(group.fired_at)}",
+                f"{escape(group.acked_by, 24)} has it" if group.acked_by else "nobody has it",
+                links.get(group.id, ""),
+            )
+            if part
+        )
+        for group in shift.firing.found
+    ]
+    if shift.firing.hidden:
+        firing.append(f"{counted(shift.firing.hidden, 'more group')} that may not be shown")
+    acked = [f"{short_id(group.id)} {title_of(group, 48)}" for group in shift.acked]
+    silences = [
+        f"{matchers_text(silence)} by {escape(silence.person, 24)}, ends {stamp(silence.ends_at)}"
+        for silence in shift.silences
+    ]
+    operations = [operation_line(operation) for operation in shift.operations.found]
+    if shift.operations.hidden:
+        operations.append(f"{counted(shift.operations.hidden, 'more operation')} that may not be shown")
+    locks = [f"{escape(lock.resource, 60)} by #{lock.operation_id}, since {stamp(lock.since)}" for lock in shift.locks]
+    return (
+        ("firing", _some(firing)),
+        ("acked by me", _some(acked)),
+        ("silences that end within a day", _some(silences)),
+        ("operations", _some(operations)),
+        ("locks", _some(locks)),
+    )
+
+
+def _some(lines: list[str]) -> tuple[str, ...]:
+    rest = len(lines) - SECTION_LINES
+    return (*lines[:SECTION_LINES], *((f"and {rest} more",) if rest > 0 else ()))
+
+
+def handover_card(handed: Handed, handle: str) -> Sheet:
+    """The card; without a handle, or once it is taken, it has no button."""
+    text = joined(
+        [
+            quoted(handed.note, NOTE_MAX),
+            fitted(
+                (line for heading, lines in handed.sections for line in (_heading(heading, lines), *lines)),
+                DISPLAY_LIMIT - 1000,
+            ),
+        ]
+    )
+    items: list[Item[Sheet]] = [TextDisplay(heading(handed)), TextDisplay(cut(text, DISPLAY_LIMIT - 500))]
+    items += [Separator(), TextDisplay(footer(handed))]
+    if handle and handed.taken_at is None:
+        items.append(ActionRow(Button(label="Take over", custom_id=PRESS_PREFIX + handle)))
+    return Sheet(Container(*items, accent_colour=TAKEN_COLOUR if handed.taken_at else OPEN_COLOUR))
+
+
+def _heading(heading: str, lines: tuple[str, ...]) -> str:
+    return f"**{heading}**" if lines else f"**{heading}**: none"
+
+
+def heading(handed: Handed) -> str:
+    """Who hands over to whom, and whether it is taken."""
+    state = "TAKEN" if handed.taken_at else "HANDOVER"
+    return f"**{state}** H{handed.id} {escape(handed.giver, 40)} to {escape(handed.receiver, 40)}"
+
+
+def headline(handed: Handed) -> str:
+    """One plain line, for a post that pings and for a crash right after it."""
+    return f"HANDOVER H{handed.id} {escape(handed.giver, 40)} hands the shift over to you"
+
+
+def marker(handed: Handed) -> re.Pattern[str]:
+    """Finds the message again."""
+    return re.compile(rf"^\W*(?:HANDOVER|TAKEN)\W* H{handed.id} ")
+
+
+def footer(handed: Handed) -> str:
+    """Whether somebody has it, until when it counts, and of which moment the lines are."""
+    taken = (
+        f"{escape(handed.receiver, 40)} is on call since {stamp(handed.taken_at, 'f')}"
+        if handed.taken_at
+        else "nobody has taken it over yet"
+    )
+    return f"-# {taken} · until {stamp(handed.until, 'f')} · as of {stamp(handed.at)}"

@@ -1,6 +1,6 @@
 # The few commands of this repository. Each sets itself up: nothing has to be installed first but Python 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke test lint lint-infra bench crash-table mutants screenshots clean
+.PHONY: help demo smoke test lint lint-infra lint-monitoring bench bench-alerts crash-table mutants screenshots clean
 PYTHON ?=
 export PYTHON
 
@@ -29,18 +29,27 @@ else
 	@exec .venv/bin/python -m pytest tests/unit tests/infra tests/wire tests/story tests/crash tests/page $(ARGS)
 endif
 
-lint: ## check style, types, import contracts, house rules, Dockerfile, scripts, workflows, and infra/
+lint: ## check style, types, import contracts, house rules, Dockerfile, scripts, workflows, infra/ and monitoring/
 	@.ci/venv dev
 	@.ci/lint
 	@.ci/lint-infra
+	@.ci/lint-monitoring
 
 lint-infra: ## check infra/ alone: Terraform's tests on mocks, checkov, units, documents (ARGS=modules/network)
 	@.ci/venv dev
 	@.ci/lint-infra $(ARGS)
 
+lint-monitoring: ## check monitoring/ alone: rules with their unit tests, routes, dashboards, compose, units, bundles
+	@.ci/venv dev
+	@.ci/lint-monitoring
+
 bench: ## measure the bot beside a bare discord.py bot, the service beside Express on Node, the sandbox at rest
 	@.ci/venv dev
 	@exec .venv/bin/python -m tests.bench $(ARGS)
+
+bench-alerts: ## send storms of alerts through bad weather, beside Alertmanager's own Discord receiver, into the README (25 min; ARGS="--scenarios normal,crash")
+	@.ci/venv dev
+	@exec .venv/bin/python -m tests.bench.alerts $(ARGS)
 
 crash-table: ## kill the bot at every instant, with each outage, and write what came of it into the README (20 min)
 	@.ci/venv dev

@@ -8,6 +8,9 @@ import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from bot.alerts.seed import SEED_FILE as ALERTS_SEED_FILE
+from bot.alerts.seed import load_seed as load_alert_seed
+from bot.alerts.store import AlertStore
 from bot.clients.alertmanager import AlertmanagerClient
 from bot.clients.aws import AwsClient
 from bot.clients.discord import DiscordClient
@@ -39,7 +42,7 @@ from bot.services.rollback import RollbackHandler
 from bot.services.rollout import Rollout
 from bot.services.roster import DiscordRoster
 from bot.services.running import Versions
-from bot.services.status import StatusService
+from bot.services.status import Sources, StatusService
 from bot.services.vitals import Vitals
 from bot.settings import Settings
 
@@ -82,6 +85,8 @@ class Core:
     outside: Outside
     changes: Changes
     figures: Figures | None
+    alert_store: AlertStore | None
+    """None where the file has no `[alerts]`."""
 
 
 async def open_core(
@@ -111,15 +116,25 @@ async def open_core(
     roster = DiscordRoster(clients.discord, people)
     engine = Engine(store=store, registry=registry, policy=settings.policy_rows, roster=roster, metrics=metrics)
     lookout = Lookout(store, settings.policy_rows)
-    catalog, status, rollbacks, history = _open_services(settings, clients, engine, lookout, registry, outside)
+    changes, alert_store = Changes(database), _open_alert_store(settings, store, redactor)
+    sources = Sources(outside, vitals=_open_vitals(settings, clients), alerts=alert_store, changes=changes)
+    catalog, status, rollbacks, history = _open_services(settings, clients, engine, lookout, registry, sources)
     executor = InProcessExecutor(engine, registry, store, settings.limits, metrics=metrics)
-    changes = Changes(database)
     return Core(
         settings=settings, redactor=redactor, metrics=metrics, database=database, clients=clients, store=store,
         engine=engine, registry=registry, executor=executor, catalog=catalog, status=status, rollbacks=rollbacks,
         lookout=lookout, history=history,
         people=people, roster=roster, outside=outside, changes=changes,
-        figures=_open_figures(settings, clients, changes),
+        figures=_open_figures(settings, clients, changes), alert_store=alert_store,
+    )  # fmt: skip
+
+
+def _open_alert_store(settings: Settings, store: Store, redactor: Redactor) -> AlertStore | None:
+    if settings.alerts is None:
+        return None
+    return AlertStore(
+        store.database, settings=settings.alerts, channels=settings.discord.channels, record=store.record,
+        clean=redactor.clean,
     )  # fmt: skip
 
 
@@ -147,6 +162,9 @@ async def _open_store(settings: Settings, database: Database, redactor: Redactor
         loaded = await load_seed(store, settings.seed_file)
         if loaded:
             _log.info("loaded %d operations of history", loaded)
+        past = settings.seed_file.with_name(ALERTS_SEED_FILE)
+        if settings.alerts is not None and past.is_file():
+            await load_alert_seed(database, past)
     return store
 
 
@@ -201,7 +219,7 @@ def _open_monitoring(
 
 
 def _open_services(
-    settings: Settings, clients: Clients, engine: Engine, lookout: Lookout, registry: Registry, outside: Outside
+    settings: Settings, clients: Clients, engine: Engine, lookout: Lookout, registry: Registry, sources: Sources
 ) -> tuple[Catalog, StatusService, RollbackHandler, History]:
     catalog = Catalog(settings, clients.github)
     versions = Versions(settings, clients.http, engine)
@@ -220,7 +238,7 @@ def _open_services(
     registry.add(rollbacks)
     status = StatusService(
         settings, catalog=catalog, core=engine, versions=versions, github=clients.github, aws=clients.aws,
-        outside=outside, vitals=_open_vitals(settings, clients),
+        sources=sources,
     )  # fmt: skip
     history = History(catalog=catalog, past=lookout, versions=versions, github=clients.github)
     return catalog, status, rollbacks, history

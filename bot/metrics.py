@@ -150,7 +150,7 @@ class Metrics:
         self.alert_webhook_seconds = Histogram(
             "quarterdeck_alert_webhook_seconds",
             "Time from the headers of a webhook to its answer, the commit of its payload included.",
-            buckets=_QUICK_S,
+            buckets=(0.001, 0.0025, *_QUICK_S),
             registry=self.registry,
         )
         self.alert_backlog = Gauge(

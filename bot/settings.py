@@ -161,6 +161,8 @@ class RetentionSettings(Section):
     cards_days: int = Field(default=90, ge=1)
     runs_days: int = Field(default=90, ge=1)
     logs_days: int = Field(default=90, ge=1)
+    payloads_days: int = Field(default=30, ge=1)
+    alerts_days: int = Field(default=400, ge=1)
 
 
 class Settings(Section):
@@ -169,7 +171,9 @@ class Settings(Section):
     profile: Literal["live", "sandbox", "trial"] = "live"
     """`trial`: a real Discord, and everything else from a sandbox."""
     state_dir: Path
-    cogs: tuple[Name, ...] = ("deploy", "status", "audit", "ops", "control", "metrics", "about")
+    cogs: tuple[Name, ...] = (
+        "deploy", "status", "audit", "ops", "control", "metrics", "alerts", "silence", "maintenance", "oncall", "about",
+    )  # fmt: skip
     link_hosts: tuple[str, ...] = ("github.com",)
     health_port: int = Field(default=8081, ge=0, le=65535)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

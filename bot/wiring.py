@@ -13,6 +13,7 @@ from typing import Any
 import discord
 
 from bot import __version__
+from bot.alerting import open_alerting
 from bot.db.opening import FileLock
 from bot.discord_bot import Front, QuarterdeckBot, point_at
 from bot.errors import Misconfigured
@@ -29,6 +30,8 @@ from bot.services.retention import Retention
 from bot.services.running import Versions
 from bot.services.watch import Watch
 from bot.settings import Settings
+from bot.ui.alert_pictures import drawer
+from bot.ui.alert_renderings import AlertRenderings
 from bot.ui.board import Board
 from bot.ui.board_store import BoardStore
 from bot.ui.buckets import Buckets
@@ -37,8 +40,12 @@ from bot.ui.buttons import acted
 from bot.ui.chart_process import Charts
 from bot.ui.failures import answer
 from bot.ui.first_answers import FirstAnswers
+from bot.ui.house import Alerting
+from bot.ui.packing import Packs
+from bot.ui.pictures import cleaned
 from bot.ui.pinned import PinnedBoard
 from bot.ui.renderings import Renderings
+from bot.ui.storms import Storms
 from cogs import EXTENSIONS
 
 _log = logging.getLogger(__name__)
@@ -54,6 +61,7 @@ class House(Core):
     bot: QuarterdeckBot
     first_answers: FirstAnswers
     charts: Charts
+    alerting: Alerting | None
     version: str
     started_at: datetime
 
@@ -77,24 +85,29 @@ async def open_house(
     metrics.build_info.labels(__version__).set(1)
     listener = await _open_listener(settings, metrics, stack)
     core = await open_core(settings, redactor, stack, held=held, metrics=metrics)
+    alerting = await open_alerting(core, stack)
     core.registry.add(ReloadHandler(configuration))
     engine, people, handles, buckets = core.engine, core.people, BoardStore(core.database), Buckets()
     first_answers = FirstAnswers(metrics)
     bot = _open_bot(core, buckets, first_answers)
     stack.push_async_callback(bot.close)
     tallies = Tallies(core.database, channel_id=settings.discord.channels["audit"])
+    charts, packs = _open_charts(settings, stack), Packs(core.database)
+    alerts = _open_alert_renderings(core, charts, handles, packs, stack)
     renderings = Renderings(
         settings=settings, engine=engine, store=handles, people=people, redactor=redactor, outside=core.outside,
         pinned=PinnedBoard(core.status, core.outside), tallies=tallies,
+        handover=alerting.handover if alerting is not None else None, alerts=alerts,
     )  # fmt: skip
     board = Board(
         store=handles, renderings=renderings, channels=bot, buckets=buckets,
         audit_channel=settings.discord.channels["audit"], ops_channel=settings.discord.channels["ops"],
         metrics=metrics, doubt=timedelta(seconds=settings.discord.nonce_doubt_s),
+        storms=Storms(packs, alerts) if alerts is not None else None,
     )  # fmt: skip
     house = House(
         **_parts(core), configuration=configuration, board=board, handles=handles, bot=bot,
-        first_answers=first_answers, charts=_open_charts(settings, stack), version=__version__,
+        first_answers=first_answers, charts=charts, alerting=alerting, version=__version__,
         started_at=datetime.now(UTC),
     )  # fmt: skip
     bot.house = house
@@ -129,6 +142,23 @@ def _open_charts(settings: Settings, stack: AsyncExitStack) -> Charts:
     charts = Charts(settings.state_dir / "charts")
     stack.push_async_callback(charts.close)
     return charts
+
+
+def _open_alert_renderings(
+    core: Core, charts: Charts, handles: BoardStore, packs: Packs, stack: AsyncExitStack
+) -> AlertRenderings | None:
+    """What draws the cards of alerts; with a Prometheus those of critical ones carry their graphs."""
+    if core.alert_store is None:
+        return None
+    draw = None
+    if core.figures is not None:
+        draw = drawer(core.figures, charts, cleaned=lambda spec: cleaned(spec, core.redactor.clean))
+    renderings = AlertRenderings(
+        alerts=core.alert_store, store=handles, packs=packs, settings=core.settings, people=core.people,
+        changes=core.changes, draw=draw,
+    )  # fmt: skip
+    stack.push_async_callback(renderings.close)
+    return renderings
 
 
 def _parts(core: Core) -> dict[str, Any]:
@@ -173,11 +203,13 @@ async def _start(house: House, stack: AsyncExitStack) -> None:
     """Set going what runs by itself."""
     house.engine.on_change(house.board.wake)
     house.engine.on_change(house.bot.news)
+    if house.alerting is not None:
+        house.alerting.store.on_change(house.board.changed)
     house.outside.on_change(house.board.outside_changed)
     house.outside.on_change(house.bot.news)
     asked = probes(
         github=house.clients.github, discord=house.clients.discord, agent=house.status.agent,
-        environments=tuple(house.settings.environments),
+        environments=tuple(house.settings.environments), prometheus=house.clients.prometheus,
     )  # fmt: skip
     prober = Prober(house.outside, {**asked, GATEWAY: house.bot.look_at_gateway})
     stack.push_async_callback(prober.close)

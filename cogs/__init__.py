@@ -7,6 +7,10 @@ EXTENSIONS: tuple[str, ...] = (
     "cogs.ops",
     "cogs.control",
     "cogs.metrics",
+    "cogs.alerts",
+    "cogs.silence",
+    "cogs.maintenance",
+    "cogs.oncall",
     "cogs.about",
 )
 """All rooms that there are; the configuration's `cogs` picks from them by their last name."""

@@ -19,7 +19,8 @@ from bot.ui.text import DISPLAY_LIMIT, age, escape, fitted, joined, stamp
 
 TOPICS = {
     "deploy": "Deploying", "rollback": "Deploying", "status": "Looking", "history": "Looking", "diff": "Looking",
-    "audit": "Looking", "ops": "Operations",
+    "audit": "Looking", "metrics": "Looking", "ops": "Operations", "alerts": "Alerts", "silence": "Alerts",
+    "maintenance": "Alerts", "oncall": "Alerts", "handover": "Alerts",
 }  # fmt: skip
 """The topic of a command by its first word; all others are about the bot itself."""
 ACTIONS = [app_commands.Choice(name=action.value, value=action.value) for action in sorted(CONFIGURABLE)]

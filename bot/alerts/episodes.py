@@ -13,7 +13,7 @@ from enum import Enum, auto
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Text, and_, bindparam, select, type_coerce, update
+from sqlalchemy import Connection, Text, bindparam, select, type_coerce, update
 from sqlalchemy.dialects import sqlite
 
 from bot.alerts.model import Alert, Labels, State
@@ -242,6 +242,7 @@ def write(connection: Connection, report: Report) -> Written:
     retold = [
         (told, known) for told, known in by_verdict[Verdict.SAME] if known is not None and _says_more(told, known)
     ]
+    moved = [(told, known) for told, known in retold if known.provisional and _is_free(connection, told)]
     _supersede(connection, report, [(told, known) for told, known in new if known is not None])
     _many(connection, _INSERT, [_row(report, told, latest=True) for told, _ in new])
     _many(connection, _INSERT, [_row(report, told, latest=False) for told, _ in past])
@@ -259,7 +260,7 @@ def write(connection: Connection, report: Report) -> Written:
                 "wanted_id": known.id,
                 "told": report.at,
                 "said": told.annotations,
-                "since": told.starts_at if known.provisional else known.starts_at,
+                "since": told.starts_at if (told, known) in moved else known.starts_at,
             }
             for told, known in retold
         ],
@@ -271,6 +272,12 @@ def write(connection: Connection, report: Report) -> Written:
 def _says_more(told: Told, known: Known) -> bool:
     """Whether the report of an episode that goes on holds something new. An end says nothing new of what ended."""
     return told.alert.firing and known.firing and (known.provisional or told.annotations != known.annotations)
+
+
+def _is_free(connection: Connection, told: Told) -> bool:
+    """Whether no older episode began in that second: then what Prometheus told of gets its real start."""
+    statement = select(e.id).where(e.fingerprint == told.fingerprint, e.starts_at == told.starts_at)
+    return connection.execute(statement).first() is None
 
 
 def _supersede(connection: Connection, report: Report, pairs: Sequence[tuple[Told, Known]]) -> None:
@@ -333,8 +340,3 @@ def end_all(connection: Connection, ids: Iterable[int], *, ended: datetime, at: 
 def reopen_all(connection: Connection, ids: Iterable[int], *, at: datetime) -> None:
     """Let these episodes fire again by the API's word."""
     _many(connection, _REOPEN, [{"wanted_id": one, "told": at} for one in ids])
-
-
-def unmade() -> Any:
-    """The condition of an episode that fires and pings nobody."""
-    return and_(e.state == State.FIRING.value, (type_coerce(e.silenced_by, Text) != "[]") | e.inhibited)

@@ -379,7 +379,7 @@ class Happened(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One thing that happened to a group. Several alerts at once are one moment; `text` is plain and names no person."""
+    """One thing that happened to a group. Several alerts at once are one; `text` is plain and names no person."""
 
     at: datetime
     kind: Happened

@@ -7,7 +7,7 @@ for Go's; what both know is nearly everything.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from bot.alert_settings import EscalationStep, QuietHours, RouteSettings
@@ -127,6 +127,10 @@ class Routes:
     def of(self, labels: Labels) -> Route:
         """The first route whose matchers all fit."""
         return next(route for route in self._routes if fits(labels, route.matchers))
+
+    def own(self, channel: str, labels: Labels) -> Route:
+        """A route for the bot's own alerts: shown in that channel, and escalated as others with these labels are."""
+        return replace(self.of(labels), name="", channel=channel)
 
     def named(self, name: str) -> Route:
         """The route of that name; the last one where the file no longer has it."""

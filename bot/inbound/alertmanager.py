@@ -45,6 +45,8 @@ BACKLOG = 1024
 TELL_AGAIN_S = 60.0
 
 _log = logging.getLogger(__name__)
+_silent = logging.Logger(f"{__name__}.wire", logging.CRITICAL + 1)
+"""For what aiohttp would say of bytes that are no HTTP, a traceback each; nothing of ours is told there."""
 
 
 class Outcome(StrEnum):
@@ -124,8 +126,9 @@ class AlertListener:
         loop = asyncio.get_running_loop()
         # The bare server, without application and router: one path, and every refusal is ours to word and to count.
         self._web = web.Server(
-            self._answer, access_log=None, auto_decompress=False, keepalive_timeout=IDLE_S, lingering_time=LINGER_S
-        )
+            self._answer, access_log=None, logger=_silent, auto_decompress=False, keepalive_timeout=IDLE_S,
+            lingering_time=LINGER_S,
+        )  # fmt: skip
         made = self._web
 
         def connected() -> web.RequestHandler:

@@ -19,11 +19,13 @@ from bot.sandbox.github.git import Git
 from bot.sandbox.history import ON_DEV, ON_PROD, Version, dump, tell
 from bot.sandbox.host.part import HostPart
 from bot.sandbox.images import BuildOrder, ImageStore
+from bot.sandbox.monitoring import history as alert_history
 
 MEMBERS: Mapping[str, str] = {person.github: person.name for person in PEOPLE}
 STRANGER = "dev"
 """Who is said to have deployed a commit whose author is nobody of the cast."""
-SEED_FILE = "seed.jsonl"
+SEED_FILE, ALERTS_FILE = "seed.jsonl", "alerts.jsonl"
+"""The past: operations, and beside them alerts."""
 NOTE_FILE = "baseline.json"
 
 
@@ -65,6 +67,8 @@ class Baseline:
             return
         versions = await self._versions()
         (self._home / SEED_FILE).write_text(dump(tell(versions)), encoding="utf-8")
+        alerts = alert_history.dump(alert_history.tell(datetime.now(UTC)))
+        (self._home / ALERTS_FILE).write_text(alerts, encoding="utf-8")
         self._ground = {
             name: Ground(versions[back].sha, versions[back].image)
             for name, back in (("dev", ON_DEV), ("prod", ON_PROD))

@@ -239,7 +239,7 @@ class World:
 
     async def _open_monitoring_addresses(self) -> None:
         """The addresses first: the bot's configuration names them."""
-        asked = Asked(self.options.home, ENVIRONMENTS, self.options.monitoring)
+        asked = Asked(self.options.home, self.options.source, ENVIRONMENTS, self.options.monitoring)
         part = MonitoringPart(**self._shared(), asked=asked, changed=self._tell)
         self._stack.push_async_callback(part.close)
         await bordered("monitoring", part.prepare())

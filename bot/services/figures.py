@@ -228,16 +228,15 @@ class Figures:
     async def _expression(self, labels: Mapping[str, str], generator_url: str) -> str:
         """The rule's own expression, or the one that the alert's link names.
 
-        Of several rules of one name it is the one that sets the most of the alert's labels.
+        Of several rules of one name (a warning and a critical one) it is the one whose labels the alert has.
         """
-        fitting = [rule for rule in await self._alerting_rules() if _of_rule(rule, labels)]
-        if fitting:
-            return max(fitting, key=lambda rule: len(rule.labels)).query
+        name = labels.get("alertname", "")
+        of_name = [rule for rule in await self._alerting_rules() if rule.name == name]
+        if of_name:
+            return max(of_name, key=lambda rule: _likeness(rule, labels)).query
         named = expression_of(generator_url)
         if not named:
-            raise Refused(
-                f"Prometheus has no rule named {labels.get('alertname', '')[:60]!r}: there is nothing to draw."
-            )
+            raise Refused(f"Prometheus has no rule named {name[:60]!r}: there is nothing to draw.")
         return named
 
     async def _alerting_rules(self) -> tuple[Rule, ...]:
@@ -290,7 +289,7 @@ def expression_of(generator_url: str) -> str:
 def unit_of(expression: str, annotations: Mapping[str, str] | None = None) -> Unit:
     """The unit that an annotation `unit` names; else percent or bytes where the expression leaves no doubt, or none."""
     said = (annotations or {}).get("unit", "")
-    if said in {unit.value for unit in Unit}:
+    if said and said in {unit.value for unit in Unit}:
         return Unit(said)
     if re.search(r"\b100\s*\*|\*\s*100\b", expression):
         return Unit.PERCENT
@@ -312,10 +311,10 @@ def _window(
     return max(start, end - longest), end
 
 
-def _of_rule(rule: Rule, labels: Mapping[str, str]) -> bool:
-    """Whether the alert may come from this rule: its name, and the labels that the rule sets without a template."""
+def _likeness(rule: Rule, labels: Mapping[str, str]) -> int:
+    """How many of the labels that the rule sets the alert has, less those that differ; templates tell nothing."""
     fixed = {name: value for name, value in rule.labels.items() if "{{" not in value}
-    return rule.name == labels.get("alertname") and all(labels.get(name) == value for name, value in fixed.items())
+    return sum(1 if labels.get(name) == value else -1 for name, value in fixed.items())
 
 
 def _belongs(series: Series, about: Sequence[Mapping[str, str]]) -> bool:

@@ -4,14 +4,14 @@ The facts of the moment at which it was asked for stand in its event, whose numb
 the board shows. Taking it makes the receiver the one who is on call, by an override, until the time that is named.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from bot.alerts.model import AlertGroup, Override, Silence
+from bot.alerts.model import AlertGroup, Silence
+from bot.alerts.store import AlertStore, GroupFilter
 from bot.db.cards import Priority, mark_dirty
 from bot.db.tables import events
 from bot.errors import Refused
@@ -25,19 +25,8 @@ ENDING_WITHIN = timedelta(hours=24)
 """Silences that end in this time are the next person's business."""
 TAKEN_FOR = timedelta(hours=24)
 """How long a shift is taken over where nothing says when it ends."""
+GROUPS_MAX = 500
 OFFERED, TAKEN = "handover.offered", "handover.taken"
-
-
-class Alerts(Protocol):
-    """The part of the alert store that a shift consists of."""
-
-    async def open_groups(self) -> Sequence[AlertGroup]: ...
-
-    async def open_silences(self) -> Sequence[Silence]: ...
-
-    async def override(
-        self, person: str, *, starts_at: datetime, ends_at: datetime, by: str, reason: str
-    ) -> Override: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +75,7 @@ class Handed:
 class Handover:
     """Collects shifts and hands them over. `channel_id` is where the cards stand."""
 
-    def __init__(self, *, alerts: Alerts, store: Store, lookout: Lookout, channel_id: int) -> None:
+    def __init__(self, *, alerts: AlertStore, store: Store, lookout: Lookout, channel_id: int) -> None:
         self._alerts = alerts
         self._store = store
         self._lookout = lookout
@@ -95,7 +84,8 @@ class Handover:
     async def shift(self, giver: Actor) -> Shift:
         """What the giver leaves."""
         now = self._store.now()
-        groups, silences = await self._alerts.open_groups(), await self._alerts.open_silences()
+        groups = await self._alerts.groups(GroupFilter(state="open", limit=GROUPS_MAX))
+        silences = await self._alerts.open_silences()
         seen = self._lookout.sight(giver, Action.ALERT_VIEW)
         visible = tuple(group for group in groups if seen.covers(group.environment))
         operations = await self._lookout.operations(giver, Filter(statuses=OPEN, limit=25))
@@ -144,24 +134,21 @@ class Handover:
                 hint="/oncall override makes anybody the one who is on call.",
                 rule="handover",
             )
-        if handed.taken_at is not None:
-            return handed
+        if handed.taken_at is None:
+            await self._take(handed, now)
+        await self._store.database.write(
+            lambda connection: mark_dirty(connection, handed.card_key, self._channel_id, Priority.OUTCOME)
+        )
+        return await self.known(handover_id)
+
+    async def _take(self, handed: Handed, now: datetime) -> None:
         if now >= handed.until:
             raise Refused("The time of this handover is over. Nothing was changed.", rule="handover")
-        # The override first: a crash in between leaves a card that can be pressed again, never one that lies.
-        reason = f"handover from {handed.giver}"
-        await self._alerts.override(actor.name, starts_at=now, ends_at=handed.until, by=actor.name, reason=reason)
-
-        def write(connection: Connection) -> Handed:
-            before = _known(connection, handover_id)
-            if before.taken_at is not None:
-                return before
-            text = f"{actor.name} took the shift over from {handed.giver}, until {_utc(handed.until)}."
-            self._store.record(connection, TAKEN, actor.name, text, data={"handover": handover_id}, at=now)
-            mark_dirty(connection, handed.card_key, self._channel_id, Priority.OUTCOME)
-            return replace(before, taken_at=now)
-
-        return await self._store.database.write(write)
+        text = f"{handed.receiver} took the shift over from {handed.giver}, until {_utc(handed.until)}."
+        await self._alerts.set_override(
+            handed.receiver, now, handed.until, by=handed.receiver, reason=f"handover from {handed.giver}",
+            event=(TAKEN, handed.receiver, text, {"handover": handed.id}),
+        )  # fmt: skip
 
 
 def _known(connection: Connection, handover_id: int) -> Handed:

@@ -16,6 +16,7 @@ from typing import Final
 
 from bot.clients.discord import DiscordClient
 from bot.clients.github import GithubClient
+from bot.clients.prometheus import PrometheusClient
 from bot.errors import QuarterdeckError
 
 GITHUB: Final = "github"
@@ -243,8 +244,12 @@ class Prober:
 
 def probes(
     *, github: GithubClient, discord: DiscordClient, agent: Callable[[str], Awaitable[object]],
-    environments: Sequence[str],
+    environments: Sequence[str], prometheus: PrometheusClient | None = None,
 ) -> dict[str, Callable[[], Awaitable[object]]]:  # fmt: skip
-    """What to ask each part: the cheapest question that only a working part answers. `agent` asks AWS for a host's."""
+    """What to ask each part: the cheapest question that only a working part answers. `agent` asks AWS for a host's.
+
+    Alertmanager is asked all the time by whoever compares with it.
+    """
     hosts = {f"{HOST}{name}": partial(agent, name) for name in environments}
-    return {DISCORD: discord.own_id, GITHUB: github.probe, AWS: next(iter(hosts.values())), **hosts}
+    beside = {PROMETHEUS: partial(prometheus.query, "1")} if prometheus is not None else {}
+    return {DISCORD: discord.own_id, GITHUB: github.probe, AWS: next(iter(hosts.values())), **beside, **hosts}

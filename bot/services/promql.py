@@ -28,6 +28,8 @@ _FLIPPED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=":
 _MODIFIERS = re.compile(r"\A\s*bool\b")
 VALUE_MAX = 500
 """Characters of a value that is put into a query."""
+_LAYERS = 20
+"""Brackets around the whole, and operators in a row, that are looked through."""
 _NUMBER_MAX = 300
 """Characters of a constant: a longer one is no threshold that somebody wrote."""
 
@@ -90,9 +92,11 @@ def condition(expression: str) -> Condition:
     `a > 5 and b` is about `a`; a comparison of two curves shows the left one without a threshold.
     """
     text = _bare(expression)
-    left, _, _ = _split(text, lambda token: token.lower() in _SETS)
-    if left != text:
-        return condition(left)
+    for _ in range(_LAYERS):
+        left, found, _right = _split(text, lambda token: token.lower() in _SETS)
+        if not found:
+            break
+        text = _bare(left)
     left, comparison, right = _split(text, lambda token: token in _COMPARISONS)
     if not comparison:
         return Condition(text)
@@ -173,7 +177,9 @@ def _split(text: str, wanted: Callable[[str], bool]) -> tuple[str, str, str]:
 def _bare(text: str) -> str:
     """Without comments around it, and without brackets around the whole."""
     bare = _uncommented(text).strip()
-    while bare.startswith("(") and bare.endswith(")") and _encloses(bare):
+    for _ in range(_LAYERS):
+        if not (bare.startswith("(") and bare.endswith(")") and _encloses(bare)):
+            break
         bare = bare[1:-1].strip()
     return bare
 

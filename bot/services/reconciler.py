@@ -34,6 +34,8 @@ from bot.errors import QuarterdeckError, Unavailable
 from bot.metrics import Metrics
 from bot.ops.record import Now, utc_now
 
+AWAY_PAUSE_S = 5.0
+"""Between two looks while it does not answer, so that it is known to be back soon after it is."""
 COMPARED_MAX = 100
 SETTLED_AFTER_S = 75.0
 """Of an Alertmanager's life: Prometheus sends what fires again after a minute and at its next evaluation."""
@@ -59,6 +61,8 @@ class Reconciler:
         self._now = now
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._missed: list[datetime] = []
+        """When it was asked in vain, since it answered last; the first two are kept."""
         self.started_at: datetime | None = None
 
     async def start(self) -> None:
@@ -83,14 +87,15 @@ class Reconciler:
                 await self.look(alertmanager)
             except QuarterdeckError as error:
                 _log.warning("the alerts could not be compared with Alertmanager's: %s", error)
+            pause_s = min(self._pause_s, AWAY_PAUSE_S) if self._missed else self._pause_s
             try:
-                async with asyncio.timeout(self._pause_s):
+                async with asyncio.timeout(pause_s):
                     await self._woken.wait()
             except TimeoutError:
                 continue
 
     async def look(self, alertmanager: AlertmanagerClient) -> Observed:
-        """Compare once, and write what differs.
+        """Compare once, and write what differs. One answer that is missing is nothing yet, two in a row are.
 
         Raises:
             Unavailable: the database, or everybody who could be asked.
@@ -98,44 +103,55 @@ class Reconciler:
         began = self._now()
         try:
             picture = await alertmanager.picture()
-        except Unavailable as error:
-            self._metrics.alertmanager_reachable.set(0)
-            await self._store.lost_sight(began)
-            if self._prometheus is None:
+        except Unavailable:
+            self._missed = [*self._missed, began][:2]
+            if len(self._missed) < 2:
                 raise
-            _log.info("Alertmanager cannot be asked, so Prometheus is: %s", error)
-            return await self._store.observe(await self._by_prometheus(self._prometheus, began))
+            return await self._without(began)
+        self._missed = []
         self._metrics.alertmanager_reachable.set(1)
         self.started_at = began - timedelta(seconds=picture.status.uptime_s)
-        seen = await self._store.observe(self._snapshot(picture, began))
+        seen = await self._store.observe(await asyncio.to_thread(self._snapshot, picture, began))
         await self._store.confirmed(began)
         if seen:
             _log.info("%s said what no webhook did: %s", picture.source, seen)
         return seen
 
+    async def _without(self, began: datetime) -> Observed:
+        """What is known while no Alertmanager answers: since when, and what Prometheus says."""
+        self._metrics.alertmanager_reachable.set(0)
+        await self._store.lost_sight(self._missed[0])
+        if self._prometheus is None:
+            return Observed()
+        return await self._store.observe(await self._by_prometheus(self._prometheus, began))
+
     def _snapshot(self, picture: Picture, began: datetime) -> Snapshot:
-        groups = tuple(
-            SeenGroup(group.receiver, group.labels, members)
+        seen = {alert.fingerprint: seen_alert(alert) for alert in picture.alerts if self._is_trouble(alert.labels)}
+        groups = (
+            SeenGroup(
+                group.receiver,
+                group.labels,
+                tuple(seen[alert.fingerprint] for alert in group.alerts if alert.fingerprint in seen),
+            )
             for group in picture.groups
-            if (members := tuple(self._seen(group.alerts)))
         )
         return Snapshot(
             source=ALERTMANAGER,
             at=began,
-            alerts=tuple(self._seen(picture.alerts)),
-            groups=groups,
+            alerts=tuple(seen.values()),
+            groups=tuple(group for group in groups if group.alerts),
             silences=tuple(map(seen_silence, picture.silences)),
             settled=picture.status.uptime_s >= self._settled_after_s,
         )
 
-    def _seen(self, alerts: Iterable[LiveAlert]) -> Iterable[SeenAlert]:
-        """The alerts, but for those that always fire: they are heartbeats, and no trouble."""
-        return (seen_alert(alert) for alert in alerts if alert.labels.get("alertname") not in self._heartbeats)
+    def _is_trouble(self, labels: Labels) -> bool:
+        """Whether it is more than a heartbeat, which always fires."""
+        return labels.get("alertname") not in self._heartbeats
 
     async def _by_prometheus(self, prometheus: PrometheusClient, began: datetime) -> Snapshot:
-        firing = await prometheus.firing_alerts()
-        real = [alert for alert in firing if alert.labels.get("alertname") not in self._heartbeats]
-        return Snapshot(source=PROMETHEUS, at=began, alerts=recognised(real, await self._store.firing_episodes()))
+        firing = [alert for alert in await prometheus.firing_alerts() if self._is_trouble(alert.labels)]
+        known = await self._store.firing_episodes()
+        return Snapshot(PROMETHEUS, began, await asyncio.to_thread(recognised, firing, known))
 
 
 def seen_alert(alert: LiveAlert) -> SeenAlert:

@@ -1,7 +1,7 @@
 """Forgetting: rows whose time is over are deleted, a few hundred a transaction, so that nobody waits for it.
 
 Operations themselves are kept for ever, and so is everything of an operation that is not over. The record (events) is
-kept at least as long as the setting says.
+kept at least as long as the setting says. What is of alerts stands in `alert_retention`.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from bot.db.database import Database
 from bot.db.tables import cards, events, handles, operations, schedule_runs
 from bot.ops.model import FINAL
 from bot.ops.record import Now, utc_now
+from bot.services.alert_retention import forget_groups, forget_payloads, forget_silences
 from bot.settings import RetentionSettings
 
 CHUNK = 500
@@ -32,6 +33,8 @@ class Forgotten:
     cards: int
     runs: int
     logs: int
+    payloads: int = 0
+    alerts: int = 0
 
 
 class Retention:
@@ -58,6 +61,9 @@ class Retention:
                 lambda c: _delete(c, schedule_runs, schedule_runs.c.due_at < self._before(kept.runs_days))
             ),
             logs=await self._chunked(lambda c: _forget_logs(c, self._before(kept.logs_days))),
+            payloads=await self._chunked(lambda c: forget_payloads(c, self._before(kept.payloads_days))),
+            alerts=await self._chunked(lambda c: forget_groups(c, self._before(kept.alerts_days)))
+            + await self._chunked(lambda c: forget_silences(c, self._before(kept.alerts_days))),
         )
 
     def _before(self, days: int) -> datetime:

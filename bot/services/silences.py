@@ -8,18 +8,21 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
 from bot.alert_settings import AlertSettings
 from bot.alerts.model import Matcher, Silence, SilenceKind
 from bot.alerts.routes import fits
-from bot.alerts.store import AlertStore, Note
+from bot.alerts.store import AlertStore
 from bot.clients import alertmanager_types as wire
 from bot.clients.alertmanager import PART, AlertmanagerClient
 from bot.errors import QuarterdeckError, Refused, Unavailable, Unknown
+from bot.ops.model import Json
 from bot.ops.record import Now, utc_now
+from bot.ops.rules import trace
 from bot.policy import ANYBODY, Action, Actor, Decision, PolicyRow, authorise
 
 KEPT_FOR = timedelta(minutes=10)
@@ -36,7 +39,17 @@ BY_ITSELF = "bot"
 REFUSED = "door.refused"
 NOT_SILENCED = "NOT silenced"
 
+Told = tuple[str, str, str, Json]
+"""An event for the record: name, actor, text, data."""
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
+
+
+class Recorder(Protocol):
+    """Where refusals are written down: the engine, as for every other door."""
+
+    async def record(self, name: str, actor: str, text: str, data: Json | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +75,14 @@ class Hits:
 
 
 class SilenceService:
-    """The silences of one cluster. `rows` is the policy in force; `alertmanager` None: there is nothing to silence in."""
+    """The silences of one cluster. `rows` is the policy in force; without an `alertmanager` nothing can be silenced."""
 
     def __init__(
         self, *, store: AlertStore, alertmanager: AlertmanagerClient | None, rows: Sequence[PolicyRow],
-        settings: AlertSettings, now: Now = utc_now, look_pause_s: float = LOOK_PAUSE_S,
+        settings: AlertSettings, recorder: Recorder, now: Now = utc_now, look_pause_s: float = LOOK_PAUSE_S,
     ) -> None:  # fmt: skip
         self._store = store
+        self._recorder = recorder
         self._client = alertmanager
         self._rows = tuple(rows)
         self._labels = settings.labels
@@ -123,9 +137,8 @@ class SilenceService:
         ends_at = now + KEPT_FOR if wanted.ends_at is None else wanted.ends_at
         kind = SilenceKind.UNTIL_RESOLVED if wanted.ends_at is None else wanted.kind
         self._refuse_senseless(wanted, ends_at)
-        if kind is SilenceKind.UNTIL_RESOLVED and (await self._asked(self.count, wanted.matchers)).total == 0:
-            hint = "Choose a length instead."
-            raise Refused("Nothing that these matchers meet fires now, so there is nothing to wait for.", hint=hint)
+        if kind is SilenceKind.UNTIL_RESOLVED:
+            await self._refuse_waiting_for_nothing(wanted.matchers)
         comment = _comment(wanted.comment or _stock_comment(kind), actor, called)
         wish = wire.SilenceWish(
             tuple(map(written, wanted.matchers)), wanted.starts_at or now, ends_at, actor.name, comment
@@ -215,20 +228,20 @@ class SilenceService:
 
     def _alertmanager(self) -> AlertmanagerClient:
         if self._client is None:
-            raise Refused("No Alertmanager is configured, so nothing can be silenced.", hint="Set alerts.alertmanagers.")
+            raise Refused(
+                "No Alertmanager is configured, so nothing can be silenced.", hint="Set alerts.alertmanagers."
+            )
         return self._client
 
     async def _sent(self, wish: wire.SilenceWish) -> str:
         """The id under which Alertmanager holds the silence."""
         try:
-            return await self._alertmanager().create_silence(wish)
+            return await _or(NOT_SILENCED, self._alertmanager().create_silence(wish))
         except Unknown as error:
             found = await self._looked_for(wish)
             if found is None:
                 raise Unavailable(PART, f"{NOT_SILENCED}: {error} It is not there.", status=error.status) from error
             return found
-        except Unavailable as error:
-            raise Unavailable(PART, f"{NOT_SILENCED}: {error}", status=error.status) from error
 
     async def _looked_for(self, wish: wire.SilenceWish) -> str | None:
         """The id of the silence that has this very comment and end; None: Alertmanager says that there is none.
@@ -259,40 +272,29 @@ class SilenceService:
     async def _prolonged(self, live: wire.LiveSilence, ends_at: datetime) -> str:
         wish = wire.SilenceWish(live.matchers, live.starts_at, ends_at, live.created_by, live.comment, live.id)
         try:
-            return await self._alertmanager().create_silence(wish)
+            return await _or("NOT extended", self._alertmanager().create_silence(wish))
         except Unknown as error:
             found = await self._looked_for(wish)
             if found is None:
-                sentence = f"NOT extended: {error} It still ends at {_time(live.ends_at)}."
+                sentence = f"NOT extended: {error} It ends at {_time(live.ends_at)} as before."
                 raise Unavailable(PART, sentence, status=error.status) from error
             return found
-        except Unavailable as error:
-            sentence = f"NOT extended: {error} It still ends at {_time(live.ends_at)}."
-            raise Unavailable(PART, sentence, status=error.status) from error
 
     async def _ended_there(self, am_id: str) -> None:
         client = self._alertmanager()
         try:
-            await client.expire_silence(am_id)
+            await _or("NOT ended", client.expire_silence(am_id))
         except Unknown as error:  # one that nobody knows is a 500 there
             await asyncio.sleep(self._look_pause_s)
-            live = await client.silence(am_id)
+            live = await _or("It is NOT KNOWN whether the silence ended", client.silence(am_id))
             if live is not None and live.state is not wire.SilenceState.EXPIRED:
                 raise Unavailable(PART, f"NOT ended: {error} It still holds.", status=error.status) from error
-        except Unavailable as error:
-            raise Unavailable(PART, f"NOT ended: {error} It still holds.", status=error.status) from error
 
     async def _living(self, am_id: str) -> wire.LiveSilence:
-        live = await self._asked(self._alertmanager().silence, am_id)
+        live = await _or("NOT changed", self._alertmanager().silence(am_id))
         if live is None or live.state is wire.SilenceState.EXPIRED:
             raise Refused("That silence has ended already.", hint="`/silence list` shows those that hold.")
         return live
-
-    async def _asked[A, T](self, ask: Callable[[A], Awaitable[T]], what: A) -> T:
-        try:
-            return await ask(what)
-        except Unavailable as error:
-            raise Unavailable(PART, f"{NOT_SILENCED}: {error}", status=error.status) from error
 
     # ---- rows ------------------------------------------------------------------------------------------------
 
@@ -306,9 +308,9 @@ class SilenceService:
             starts_at=live.starts_at, ends_at=live.ends_at, comment=live.comment,
         )  # fmt: skip
 
-    async def _noted(self, silence: Silence, note: Note | None, *, instead_of: str = "") -> None:
+    async def _noted(self, silence: Silence, event: Told | None, *, instead_of: str = "") -> None:
         try:
-            await self._store.noted(silence, note=note)
+            await self._store.noted(silence, event=event)
             if instead_of and instead_of != silence.am_id:
                 await self._store.ended(instead_of, self._now())
         except Unavailable as error:
@@ -322,8 +324,14 @@ class SilenceService:
         if decision.allowed:
             return
         refusal = Refused(decision.reason, hint=decision.hint, rule=decision.rule)
-        await self._store.refused(actor, refusal, environment=self.environment_of(matchers))
+        data = {"rule": refusal.rule, "environment": self.environment_of(matchers), **trace(actor)}
+        await self._recorder.record(REFUSED, actor.name, str(refusal), data)
         raise refusal
+
+    async def _refuse_waiting_for_nothing(self, matchers: Sequence[Matcher]) -> None:
+        if (await _or(NOT_SILENCED, self.count(matchers))).total == 0:
+            sentence = "Nothing that these matchers meet fires now, so there is nothing whose end to wait for."
+            raise Refused(sentence, hint="Choose a length instead.")
 
     def _refuse_senseless(self, wanted: Wanted, ends_at: datetime) -> None:
         if not wanted.matchers:
@@ -335,8 +343,8 @@ class SilenceService:
         """The value that the label must have; empty where the matchers leave it open."""
         return next((m.value for m in matchers if m.name == label and m.is_equal and not m.is_regex), "")
 
-    def _note(self, name: str, actor: str, silence: Silence, text: str) -> Note:
-        return Note(
+    def _note(self, name: str, actor: str, silence: Silence, text: str) -> Told:
+        return (
             name, actor, text,
             {
                 "environment": self._only(silence.matchers, self._labels.environment),
@@ -356,6 +364,20 @@ def written(matcher: Matcher) -> wire.Matcher:
 def read(matcher: wire.Matcher) -> Matcher:
     """The matcher as the alerts' core knows it."""
     return Matcher(matcher.name, matcher.value, matcher.is_regex, matcher.is_equal)
+
+
+async def _or(not_done: str, asking: Awaitable[T]) -> T:
+    """What Alertmanager answers; where it does not, its words begin with what was not done.
+
+    Raises:
+        Unknown: it may have been done all the same.
+    """
+    try:
+        return await asking
+    except Unknown:
+        raise
+    except Unavailable as error:
+        raise Unavailable(PART, f"{not_done}: {error}", status=error.status) from error
 
 
 def _comment(text: str, actor: Actor, called: str) -> str:

@@ -5,11 +5,12 @@ unknown; a missing figure is never 0. Every part that does not answer gives a se
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
+from bot.alerts.model import FiringCount
 from bot.clients.aws import AwsClient
 from bot.clients.github import GithubClient
 from bot.errors import Unavailable
@@ -17,6 +18,7 @@ from bot.ops.model import Operation, Status
 from bot.ops.store import Lock
 from bot.policy import EVERYWHERE, Action, Actor, Sight, sight
 from bot.services.catalog import Catalog
+from bot.services.changes import Change
 from bot.services.outside import AWS, GITHUB, HOST, NAMES, Outside, Standing
 from bot.services.running import Running, Versions
 from bot.services.vitals import Vital, Vitals
@@ -27,6 +29,7 @@ PATIENCE_S = 6.0
 """For one figure: an answer without it, now, is worth more than a complete one much later."""
 SECOND_TRY_S = 0.5
 NOWHERE = Sight(elsewhere=False)
+CHANGED_WITHIN = timedelta(hours=2)
 
 
 class Core(Protocol):
@@ -39,6 +42,54 @@ class Core(Protocol):
     async def waiting_for(self, actor: Actor) -> list[Operation]: ...
 
     async def locks(self) -> list[Lock]: ...
+
+
+class Alerts(Protocol):
+    """What the status reads of the alerts."""
+
+    async def firing_counts(self) -> dict[tuple[str, str], FiringCount]: ...
+
+    async def unconfirmed_since(self) -> datetime | None: ...
+
+
+class Record(Protocol):
+    """What the status reads of the index of changes."""
+
+    async def of(
+        self, environment: str, service: str, since: datetime, until: datetime, *, sight: Sight = EVERYWHERE
+    ) -> tuple[Change, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the status looks beside the services themselves; what is not there is not told."""
+
+    outside: Outside
+    vitals: Vitals | None = None
+    alerts: Alerts | None = None
+    changes: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """What fires, by (environment, service), both empty where an alert names none. `unconfirmed_since` is set while
+    Alertmanager cannot be asked.
+    """
+
+    counts: Mapping[tuple[str, str], FiringCount]
+    unconfirmed_since: datetime | None = None
+    severities: tuple[str, ...] = ()
+    """Rising."""
+
+    def of(self, environment: str, service: str | None = None) -> FiringCount:
+        """The count of an environment, or of one service there."""
+        found = [
+            count for (there, which), count in self.counts.items()
+            if there == environment and service in (None, which)
+        ]  # fmt: skip
+        order = {name: number for number, name in enumerate(self.severities)}
+        worst = max((count.worst for count in found), key=lambda name: order.get(name, -1), default="")
+        return FiringCount(sum(c.firing for c in found), sum(c.suppressed for c in found), worst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +135,8 @@ class EnvironmentStatus:
     agent_asked_at: datetime | None
     hidden: int = 0
     vitals: tuple[Vital, ...] = ()
+    changes: tuple[Change, ...] | None = None
+    """What was changed there within `CHANGED_WITHIN`; None: not looked at, or not to be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +154,8 @@ class Overview:
     troubles: tuple[str, ...]
     hidden: int = 0
     """So many environments may not be seen by the person who asks."""
+    firing: Firing | None = None
+    """None where no alerts come in, or where the person who asks may see none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +201,7 @@ class StatusService:
         versions: Versions,
         github: GithubClient,
         aws: AwsClient,
-        outside: Outside | None = None,
-        vitals: Vitals | None = None,
+        sources: Sources | None = None,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
@@ -155,8 +209,8 @@ class StatusService:
         self._versions = versions
         self._github = github
         self._aws = aws
-        self._outside = outside or Outside(settings.environments)
-        self._vitals = vitals
+        self._sources = sources or Sources(Outside(settings.environments))
+        self._outside = self._sources.outside
         self._seen: dict[tuple[str, str], _Sighting] = {}
         self._behind_seen: dict[tuple[str, str, str], Behind] = {}
         self._agents: dict[str, tuple[datetime | None, datetime]] = {}
@@ -192,7 +246,23 @@ class StatusService:
             outside=self._outside.standings(),
             troubles=tuple(dict.fromkeys(sentence for part, sentence in troubles.found if part not in down)),
             hidden=len(asked) - len(names),
+            firing=await troubles.or_none("database", self._firing(actor)),
         )
+
+    async def _firing(self, actor: Actor | None) -> Firing | None:
+        alerts, seen = self._sources.alerts, self._sight(actor, Action.ALERT_VIEW)
+        if alerts is None:
+            return None
+        counts = await alerts.firing_counts()
+        shown = {place: count for place, count in counts.items() if seen.covers(place[0])}
+        severities = self._settings.alerts.severities if self._settings.alerts else ()
+        return Firing(shown, await alerts.unconfirmed_since(), severities)
+
+    async def _changes(self, environment: str, service: str, *, seen: bool) -> tuple[Change, ...] | None:
+        if self._sources.changes is None or not seen:
+            return None
+        now = datetime.now(UTC)
+        return await self._sources.changes.of(environment, service, now - CHANGED_WITHIN, now)
 
     def _sight(self, actor: Actor | None, action: Action) -> Sight:
         return sight(self._settings.policy_rows, actor, action) if actor else EVERYWHERE
@@ -214,10 +284,12 @@ class StatusService:
     async def _environment(
         self, name: str, services: Sequence[str], troubles: _Troubles, *, looks_in: bool, measures: bool
     ) -> EnvironmentStatus:
-        vitals = self._vitals if measures else None
-        found, host, going_on, locks, _ = await asyncio.gather(
+        vitals = self._sources.vitals if measures else None
+        only = services[0] if len(services) == 1 else ""
+        found, host, changes, going_on, locks, _ = await asyncio.gather(
             asyncio.gather(*(self._service(name, service, troubles, vitals) for service in services)),
             vitals.of_environment(name) if vitals else _nothing(),
+            troubles.or_none("database", self._changes(name, only, seen=looks_in)),
             self._core.operations(
                 statuses=(Status.PENDING, Status.APPROVED, Status.RUNNING, Status.INTERRUPTED), environment=name
             ),
@@ -228,7 +300,9 @@ class StatusService:
         heard_at, asked_at = self._agents.get(name, (None, None))
         if not looks_in:
             return EnvironmentStatus(name, tuple(found), (), (), heard_at, asked_at, hidden=len(going_on), vitals=host)
-        return EnvironmentStatus(name, tuple(found), tuple(going_on), held, heard_at, asked_at, vitals=host)
+        return EnvironmentStatus(
+            name, tuple(found), tuple(going_on), held, heard_at, asked_at, vitals=host, changes=changes
+        )
 
     async def _service(
         self, environment: str, service: str, troubles: _Troubles, vitals: Vitals | None

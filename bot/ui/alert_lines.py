@@ -5,7 +5,7 @@ lists shrink before they are cut: first the names of labels go, then the times, 
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -28,6 +28,10 @@ VALUES = ("value", "current_value", "currentValue")
 LOOKED_BACK = timedelta(hours=2)
 CHANGES_SHOWN = 3
 NAME_LIMIT, VALUE_LIMIT, LABELS_SHOWN = 80, 48, 12
+LINES_MOST = 30
+"""Alerts that get a line each, while there is room: on a phone that is a screen or two."""
+NAMED_MOST = 500
+"""Alerts that are looked at one by one: a message does not hold the names of more, and a group may have 10,000."""
 FIRING, RESOLVED, QUIET = "●", "○", "◌"
 
 
@@ -87,7 +91,8 @@ def heading(group: AlertGroup) -> str:
 def headline(group: AlertGroup) -> str:
     """One plain line that says it all, for a post that pings and for a crash right after it."""
     line = f"{word_of(group)} {short_id(group.id)} {title_of(group)}"
-    named = ", ".join(_names(group, group.episodes, 24)[:8])
+    varying = _varying(group)
+    named = ", ".join(_name(episode, varying, 24) for episode in group.episodes[:8])
     return f"{line}: {named}" if named else line
 
 
@@ -135,12 +140,6 @@ def _varying(group: AlertGroup) -> tuple[str, ...]:
     return tuple(sorted(name for name, found in values.items() if len(found) > 1))
 
 
-def _names(group: AlertGroup, episodes: Iterable[Episode], limit: int) -> list[str]:
-    """Each alert by the values that tell it from the others, as short as that."""
-    varying = _varying(group)
-    return [_name(episode, varying, limit) for episode in episodes]
-
-
 def _name(episode: Episode, varying: Sequence[str], limit: int) -> str:
     values = [episode.labels[name] for name in varying if episode.labels.get(name)]
     return escape(" ".join(values), limit) or episode.fingerprint[:6]
@@ -162,18 +161,18 @@ def alert_lines(group: AlertGroup, limit: int) -> str:
     ordered = sorted(group.episodes, key=lambda one: (not one.firing, one.suppressed, one.starts_at))
     if not ordered:
         return ""
-    varying = _varying(group)
+    varying, rest = _varying(group), group.members - len(ordered)
     for line in (_whole_line, _short_line):
-        if 12 * len(ordered) > limit:
+        if len(ordered) > LINES_MOST or rest:
             break
         text = "\n".join(line(episode, varying) for episode in ordered)
         if len(text) <= limit:
             return text
     for width in (VALUE_LIMIT, 32, 20):
-        text = _listed(ordered, varying, width)
+        text = _listed(ordered, varying, width, rest=rest)
         if len(text) <= limit:
             return text
-    return _listed(ordered, varying, 20, limit=limit)
+    return _listed(ordered, varying, 20, rest=rest, limit=limit)
 
 
 def _whole_line(episode: Episode, varying: Sequence[str]) -> str:
@@ -196,17 +195,18 @@ def _line(episode: Episode, who: str, *, timed: bool = True) -> str:
     return f"{QUIET if quiet else FIRING} {said}{quiet}{since}"
 
 
-def _listed(ordered: Sequence[Episode], varying: Sequence[str], width: int, *, limit: int | None = None) -> str:
-    """The alerts as mere names: one paragraph for each state."""
+def _listed(
+    ordered: Sequence[Episode], varying: Sequence[str], width: int, *, rest: int, limit: int | None = None
+) -> str:
+    """The alerts as mere names: one paragraph for each state. `rest` more were not read, and are only counted."""
     left = limit
     paragraphs: list[str] = []
     for symbol, word, episodes in _by_state(ordered):
-        names = [_name(episode, varying, width) for episode in episodes]
-        text = f"{symbol} {word}: {', '.join(names)}"
-        if left is not None:
-            text = fitted_names(f"{symbol} {word}: ", names, max(60, left))
-            left -= len(text) + 1
-        paragraphs.append(text)
+        names = [_name(episode, varying, width) for episode in episodes[:NAMED_MOST]]
+        room = 1_000_000 if left is None else max(60, left)
+        paragraphs.append(fitted_names(f"{symbol} {word}: ", names, room, total=len(episodes) + max(0, rest)))
+        rest = 0
+        left = None if left is None else left - len(paragraphs[-1]) - 1
     return "\n".join(paragraphs)
 
 
@@ -225,15 +225,15 @@ def _by_state(episodes: Sequence[Episode]) -> Iterator[tuple[str, str, list[Epis
             yield symbol, word, found
 
 
-def fitted_names(before: str, names: Sequence[str], limit: int) -> str:
-    """As many of the names as fit behind the first words, and how many do not."""
+def fitted_names(before: str, names: Sequence[str], limit: int, *, total: int) -> str:
+    """As many of the names as fit behind the first words, and how many of all do not."""
     text, shown = before, 0
     for name in names:
         more = name if not shown else f", {name}"
-        if len(text) + len(more) + len(f", +{len(names)} more") > limit:
+        if len(text) + len(more) + len(f", +{total} more") > limit:
             break
         text, shown = text + more, shown + 1
-    rest = len(names) - shown
+    rest = total - shown
     return f"{text}{', ' if shown else ''}+{rest} more" if rest else text
 
 
@@ -242,11 +242,12 @@ def compact(group: AlertGroup, limit: int = 100_000) -> str:
     acked = f" · {escape(group.acked_by, 24)} has it" if group.acked_by else ""
     head = f"**{word_of(group)}** {short_id(group.id)} {title_of(group, 48)}{acked}"
     varying = _varying(group)
-    lines, left = [head], limit - len(head)
+    lines, left, rest = [head], limit - len(head), max(0, group.members - len(group.episodes))
     for _, word, episodes in _by_state(group.episodes):
-        names = [_name(episode, varying, 24) for episode in episodes]
+        names = [_name(episode, varying, 24) for episode in episodes[:NAMED_MOST]]
         before = "" if word == "firing" else f"{word}: "
-        lines.append(fitted_names(before, names, max(24, left)))
+        lines.append(fitted_names(before, names, max(24, left), total=len(episodes) + rest))
+        rest = 0
         left -= len(lines[-1]) + 1
     return "\n".join(lines)
 

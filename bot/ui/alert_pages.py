@@ -56,6 +56,11 @@ def matchers_text(silence: Silence) -> str:
     return ", ".join([*shown, f"and {rest} more"] if rest else shown)
 
 
+def short_silence(am_id: str) -> str:
+    """The beginning of a silence's id, by which people call it; it stands in a code span, so nothing else may."""
+    return "".join(character for character in am_id[:8] if character.isascii() and character.isalnum())
+
+
 def silence_entry(silence: Silence, now: datetime) -> str:
     """One silence: its short id, what it hits, by whom, until when, why."""
     who = escape(silence.person, 40) or "somebody"
@@ -67,7 +72,7 @@ def silence_entry(silence: Silence, now: datetime) -> str:
         span = f"until {stamp(silence.ends_at, 'f')} ({stamp(silence.ends_at)})"
     where = " (made elsewhere)" if silence.kind is SilenceKind.FOREIGN else ""
     why = f"\n-# {escape(silence.comment, COMMENT_MAX)}" if silence.comment else ""
-    return f"`{escape(silence.am_id[:8], 8)}` by {who}{where}, {span}\n{matchers_text(silence)}{why}"
+    return f"`{short_silence(silence.am_id)}` by {who}{where}, {span}\n{matchers_text(silence)}{why}"
 
 
 def silences_text(heading: str, silences: Sequence[Silence], now: datetime, *, hidden: int, limit: int) -> str:
@@ -90,7 +95,7 @@ def on_call_text(turns: Sequence[Turn], now: datetime, *, overrides: Sequence[Ov
     if not turns or turns[0].starts_at > now:
         first = "Nobody is on call now."
     else:
-        first = f"**{escape(turns[0].person, 40)}** is on call until {stamp(turns[0].ends_at, 'f')}{_why(turns[0])}"
+        first = f"{escape(turns[0].person, 40)} is on call until {stamp(turns[0].ends_at, 'f')}{_why(turns[0])}"
     later = [turn for turn in turns if turn.starts_at > now]
     nexts = [f"from {stamp(turn.starts_at, 'f')} {escape(turn.person, 40)}{_why(turn)}" for turn in later]
     listed = [
@@ -128,7 +133,7 @@ def statistics_text(found: Statistics, limit: int, *, hidden: bool = False) -> s
         f"taken after {_mean(found.mtta_s)}, over after {_mean(found.mttr_s)} (means)",
         _flaps(found.flaps, span),
     ]
-    lines = [f"{number}. {_name_line(figures, span)}" for number, figures in enumerate(found.names[:NOISIEST], 1)]
+    lines = [_name_line(figures, span) for figures in found.names[:NOISIEST]]
     rest = len(found.names) - len(lines)
     more = [f"and {counted(rest, 'more name')}"] if rest > 0 else []
     left_out = ["-# without environments that you may not see"] if hidden else []
@@ -137,7 +142,7 @@ def statistics_text(found: Statistics, limit: int, *, hidden: bool = False) -> s
 
 def _name_line(figures: NameFigures, span: timedelta) -> str:
     taken, over = _mean(figures.mtta_s, figures.acked), _mean(figures.mttr_s, figures.ended)
-    name = f"{escape(figures.name, 60)}: {figures.episodes}x"
+    name = f"{figures.episodes}x {escape(figures.name, 60)}"
     return f"{name} · taken after {taken} · over after {over} · {_flaps(figures.flaps, span)}"
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from bot.alerts.model import AlertGroup
 from bot.errors import Broken, Refused, Unavailable
 from bot.services.figures import Figures, Picture, Place
+from bot.services.plots import BarSpec, ChartSpec
 from bot.ui.chart_process import Charts
 from bot.ui.text import cut
 
@@ -24,14 +25,14 @@ Draw = Callable[[AlertGroup], Awaitable[bytes]]
 Stir = Callable[[str], Awaitable[None]]
 
 
-def drawer(figures: Figures, charts: Charts) -> Draw:
-    """Draws the expression of an alert around its time, as PNG.
+def drawer(figures: Figures, charts: Charts, *, cleaned: Callable[[ChartSpec], ChartSpec | BarSpec]) -> Draw:
+    """Draws the expression of an alert around its time, as PNG; `cleaned` takes secrets out of its texts.
 
     The function raises Refused and Unavailable, with a sentence.
     """
 
     async def draw(group: AlertGroup) -> bytes:
-        return await charts.render((await graph_of(figures, group)).spec)
+        return await charts.render(cleaned((await graph_of(figures, group)).spec))
 
     return draw
 

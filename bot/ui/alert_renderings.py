@@ -4,7 +4,7 @@ Always drawn from the newest rows. A group's first post pings by its plain line;
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -36,15 +36,18 @@ from bot.ui.text import CONTENT_LIMIT, escape, stamp
 
 LINE_ROOM = CONTENT_LIMIT - 200
 """Of a pack's plain line: the mentions and a mark come behind it."""
+LOADED = 500
+"""Alerts of a group that are read for its card, those that fire first: more names do not fit, and all are counted."""
 
 
 class Alerts(Protocol):
     """The rows of alerts, as far as cards show them."""
 
-    async def group(self, group_id: int) -> AlertGroup | None: ...
-    async def groups_by_id(self, ids: Sequence[int]) -> Mapping[int, AlertGroup]: ...
+    async def group(self, group_id: int, *, most: int = 0) -> AlertGroup | None: ...
+    async def groups_by_id(
+        self, ids: Iterable[int], *, episodes: bool = True, most: int = 0
+    ) -> Mapping[int, AlertGroup]: ...
     async def ping(self, ping_id: int) -> Ping | None: ...
-    async def open_silences(self) -> Sequence[Silence]: ...
 
 
 class AlertRenderings:
@@ -82,7 +85,7 @@ class AlertRenderings:
 
     async def fit(self, rows: Sequence[CardRow]) -> Fit:
         """How many of the groups one message holds without cutting anything, and whom each of them pings."""
-        groups = await self._alerts.groups_by_id([row.subject_id for row in rows])
+        groups = await self._alerts.groups_by_id([row.subject_id for row in rows], most=LOADED)
         used, many = 0, 0
         roles: dict[str, tuple[str, ...]] = {}
         for row in rows:
@@ -97,20 +100,18 @@ class AlertRenderings:
 
     async def firing(self, ids: Collection[int]) -> set[int]:
         """Those of the groups that still fire."""
-        groups = await self._alerts.groups_by_id(tuple(ids))
+        groups = await self._alerts.groups_by_id(ids, episodes=False)
         return {number for number, group in groups.items() if group.firing}
 
     # ---- a group's card ----------------------------------------------------------------------------------------
 
     async def sight(self, group: AlertGroup) -> GroupSight:
         """All that is said of a group, from the rows."""
-        quiet = any(episode.silenced_by for episode in group.episodes)
-        silences = {one.am_id: one for one in await self._alerts.open_silences()} if quiet else {}
         alerts = self._settings.alerts
         within = timedelta(seconds=alerts.flapping.within_s) if alerts is not None else timedelta(minutes=30)
         return GroupSight(
             group=group,
-            silences=silences,
+            silences={one.am_id: one for one in group.silences},
             changes=await self._changes_before(group),
             calls_next=self._calls_next(group),
             flapping_within=within,
@@ -133,7 +134,7 @@ class AlertRenderings:
         return Next(who, group.unacked_since + timedelta(seconds=step.after_s))
 
     async def _group(self, row: CardRow) -> Rendering | None:
-        group = await self._alerts.group(row.subject_id)
+        group = await self._alerts.group(row.subject_id, most=LOADED)
         if group is None:
             return None
         sight = await self.sight(group)
@@ -189,7 +190,7 @@ class AlertRenderings:
 
     async def _call(self, row: CardRow) -> Rendering | None:
         ping = await self._alerts.ping(row.subject_id)
-        group = await self._alerts.group(ping.group_id) if ping is not None else None
+        group = await self._alerts.group(ping.group_id, most=1) if ping is not None else None
         if ping is None or group is None or not _still_wanted(ping, group):
             return None
         roles, people = self._ids(ping)
@@ -217,7 +218,7 @@ class AlertRenderings:
     # ---- packs -------------------------------------------------------------------------------------------------
 
     async def _pack(self, row: CardRow) -> Rendering | None:
-        found = await self._alerts.groups_by_id(members(row))
+        found = await self._alerts.groups_by_id(members(row), most=LOADED)
         groups = [found[number] for number in members(row) if number in found]
         if not groups:
             return None

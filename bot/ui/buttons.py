@@ -16,6 +16,9 @@ from bot.errors import Refused, Unavailable
 from bot.ops.model import Operation, Status, Verdict
 from bot.ops.sentences import closed
 from bot.policy import Action
+from bot.ui.alert_answers import take_over
+from bot.ui.alert_presses import PREFIX as ALERTS
+from bot.ui.alert_presses import alert_pressed, alert_submitted
 from bot.ui.answers import respond, send
 from bot.ui.asking import again, announce, ask, backwards, confirmed, newest, offer, theirs
 from bot.ui.board_store import Handle, utc_now
@@ -101,6 +104,9 @@ async def pressed(interaction: discord.Interaction[Any], token: str) -> None:
         Refused: the handle is unknown, foreign, superseded or used, or the engine says no.
     """
     handle = await _valid(interaction, token)
+    if handle.action.startswith(ALERTS):
+        await alert_pressed(interaction, handle)
+        return
     press = Press(handle.action)
     if press is Press.DENY:
         await ask_reason(interaction, token, title=f"Deny #{handle.operation_id}", question="Reason")
@@ -115,6 +121,9 @@ async def pressed(interaction: discord.Interaction[Any], token: str) -> None:
     if press is Press.OLDER:
         await turn(interaction, handle)
         return
+    if press is Press.TAKE_OVER:
+        await take_over(interaction, handle)
+        return
     await _act(interaction, handle, press)
 
 
@@ -123,6 +132,9 @@ async def _submitted(interaction: discord.Interaction[Any], said: Submission | N
         raise Refused("This form is not known here. Nothing was done.", hint="Open it again.", rule="handle")
     await interaction.response.defer(ephemeral=True, thinking=True)
     handle = await _valid(interaction, said.handle)
+    if handle.action.startswith(ALERTS):
+        await alert_submitted(interaction, handle, said)
+        return
     engine, actor, operation_id = house_of(interaction).engine, actor_of(interaction), _number(handle)
     match Press(handle.action):
         case Press.DENY:
@@ -169,7 +181,7 @@ async def _objection(interaction: discord.Interaction[Any], handle: Handle | Non
         foreign |= ours is None or message.author.id != ours.id or handle.message_id not in (None, message.id)
     if foreign:
         return Refused("This button belongs to another message. Nothing was done.", rule="handle")
-    if handle.operation_id is None or Press(handle.action) in READING:
+    if handle.operation_id is None or handle.action.startswith(ALERTS) or Press(handle.action) in READING:
         return None
     operation = await house.engine.operation(handle.operation_id)
     if handle.generation < handle.current or await _outrun(house, handle, operation):

@@ -76,7 +76,7 @@ def draw(spec: ChartSpec | BarSpec) -> bytes:
             sheet.title(spec.title, f"{spec.note} · {days}" if spec.note else days)
             _lines(sheet, spec)
         out = io.BytesIO()
-        canvas.print_png(out)  # type: ignore[no-untyped-call]
+        canvas.print_png(out, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return out.getvalue()
 
 

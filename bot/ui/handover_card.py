@@ -5,14 +5,18 @@ The lines of the shift are made once, when it is asked for: the card tells of th
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from discord.ui import ActionRow, Button, Container, Item, Separator, TextDisplay
 
-from bot.services.handover import Handed, Shift
+from bot.people import People
+from bot.services.handover import Handed, Handover, Shift
 from bot.ui.alert_lines import short_id, title_of, word_of
 from bot.ui.alert_pages import matchers_text
-from bot.ui.card import PRESS_PREFIX, Sheet
+from bot.ui.board_store import BoardStore, CardRow, Mint, utc_now
+from bot.ui.card import PRESS_PREFIX, Press, Sheet, fingerprint
 from bot.ui.overview import operation_line
+from bot.ui.rendering import Rendering, only, with_pings
 from bot.ui.text import DISPLAY_LIMIT, counted, cut, escape, fitted, joined, quoted, stamp
 
 OPEN_COLOUR, TAKEN_COLOUR = 0x3B82F6, 0x2E9E5B
@@ -72,7 +76,7 @@ def handover_card(handed: Handed, handle: str) -> Sheet:
             ),
         ]
     )
-    items: list[Item[Sheet]] = [TextDisplay(heading(handed)), TextDisplay(cut(text, DISPLAY_LIMIT - 500))]
+    items: list[Item[Any]] = [TextDisplay(heading(handed)), TextDisplay(cut(text, DISPLAY_LIMIT - 500))]
     items += [Separator(), TextDisplay(footer(handed))]
     if handle and handed.taken_at is None:
         items.append(ActionRow(Button(label="Take over", custom_id=PRESS_PREFIX + handle)))
@@ -107,3 +111,27 @@ def footer(handed: Handed) -> str:
         else "nobody has taken it over yet"
     )
     return f"-# {taken} · until {stamp(handed.until, 'f')} · as of {stamp(handed.at)}"
+
+
+async def handover_rendering(
+    row: CardRow, *, handover: Handover, store: BoardStore, people: People, guild_id: int
+) -> Rendering:
+    """The message for a handover's card; its first post calls the receiver.
+
+    Raises:
+        Refused: there is no such handover.
+    """
+    handed = await handover.known(row.subject_id)
+    mint = Mint(row.key, 0, None, "", guild_id, row.channel_id)
+    handles = await store.mint(mint, [Press.TAKE_OVER], utc_now(), message_id=row.message_id)
+    sheet = handover_card(handed, handles[Press.TAKE_OVER])
+    account = people.discord_id(handed.receiver)
+    called = [account] if account is not None and handed.taken_at is None and not row.state.get("pinged") else []
+    return Rendering(
+        marker=marker(handed),
+        content=with_pings(headline(handed), [f"<@{account}>" for account in called]),
+        sheet=sheet,
+        pings=only(users=called),
+        state={**row.state, "generation": 0, "fingerprint": fingerprint(sheet)},
+        born_at=handed.at,
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import discord
 
 from bot.clients.alertmanager import AlertmanagerClient
+from bot.errors import Refused
 from bot.logs import Redactor
 from bot.metrics import Metrics
 from bot.ops.engine import Engine
@@ -23,15 +24,16 @@ from bot.services.reload import Configuration
 from bot.services.rollback import RollbackHandler
 from bot.services.status import StatusService
 from bot.settings import Settings
-from bot.ui.board import Board
 from bot.ui.board_store import BoardStore
 from bot.ui.chart_process import Charts
 from bot.ui.first_answers import FirstAnswers
 
 if TYPE_CHECKING:
     from bot.alerts.store import AlertStore
+    from bot.services.handover import Handover
     from bot.services.reconciler import Reconciler
     from bot.services.silences import SilenceService
+    from bot.ui.board import Board
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class Alerting:
     alertmanager: AlertmanagerClient | None
     silences: "SilenceService"
     reconciler: "Reconciler"
+    handover: "Handover"
 
 
 class House(Protocol):
@@ -76,7 +79,7 @@ class House(Protocol):
     @property
     def roster(self) -> Roster: ...
     @property
-    def board(self) -> Board: ...
+    def board(self) -> "Board": ...
     @property
     def handles(self) -> BoardStore: ...
     @property
@@ -98,6 +101,18 @@ class _HasHouse(Protocol):
 def house_of(interaction: discord.Interaction[Any]) -> House:
     """The house behind the bot that received this interaction."""
     return cast(_HasHouse, interaction.client).house
+
+
+def alerting_of(interaction: discord.Interaction[Any]) -> Alerting:
+    """What deals with alerts.
+
+    Raises:
+        Refused: this installation has none.
+    """
+    alerting = house_of(interaction).alerting
+    if alerting is None:
+        raise Refused("This installation has no alerts.", hint="Add the section [alerts] to its file.", rule="alerts")
+    return alerting
 
 
 def actor_of(interaction: discord.Interaction[Any]) -> Actor:

@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from bot.alerts.model import FiringCount
 from bot.ops.model import Operation
 from bot.ops.store import Lock
 from bot.services.history import Difference, Side
 from bot.services.outside import State
 from bot.services.plots import told
-from bot.services.status import EnvironmentStatus, Overview, ServiceStatus
+from bot.services.status import CHANGED_WITHIN, EnvironmentStatus, Overview, ServiceStatus
 from bot.services.vitals import Vital
 from bot.ui.card_lines import address, commit_line, face_of, short
+from bot.ui.change_lines import change_lines
 from bot.ui.standings import down_lines, foot_line
 from bot.ui.text import counted, escape, fitted, joined, stamp
 
@@ -19,7 +21,8 @@ def overview_text(overview: Overview, limit: int) -> str:
     """The whole status."""
     lines: list[str] = []
     for environment in overview.environments:
-        lines += [*_environment(environment, overview.as_of), ""]
+        lines += [*_environment(environment, overview), ""]
+    lines += list(_elsewhere(overview))
     lines += [f"{counted(overview.hidden, 'more environment')} you may not see."] if overview.hidden else []
     waiting = [operation_line(operation) for operation in overview.waits_for_you]
     lines += ["**waits for YOU**", *waiting] if waiting else ["waits for you: nothing"]
@@ -39,10 +42,18 @@ def _cut(lines: Sequence[str], limit: int) -> Iterator[str]:
         yield line
 
 
-def _environment(environment: EnvironmentStatus, as_of: datetime) -> Iterator[str]:
-    yield f"**{environment.name.upper()}**"
+def _environment(environment: EnvironmentStatus, overview: Overview) -> Iterator[str]:
+    as_of, firing = overview.as_of, overview.firing
+    yield f"**{environment.name.upper()}**" + (f" · {_firing(firing.of(environment.name))}" if firing else "")
+    if firing and firing.unconfirmed_since:
+        yield f"! alerts *unconfirmed* since {stamp(firing.unconfirmed_since)}: Alertmanager cannot be asked"
     for service in environment.services:
         yield from _service(service, as_of)
+        count = firing.of(environment.name, service.service) if firing else None
+        if count and count.firing:
+            yield f"  {_firing(count)}"
+    if environment.changes is not None:
+        yield from change_lines(environment.changes, CHANGED_WITHIN, limit=2)
     for operation in environment.going_on:
         yield operation_line(operation)
     if environment.hidden:
@@ -78,6 +89,21 @@ def _service(status: ServiceStatus, as_of: datetime) -> Iterator[str]:
     if status.url:
         yield f"  {address(status.url)}"
     yield from _vitals(status.vitals, "  ")
+
+
+def _firing(count: FiringCount) -> str:
+    """`2 firing, 1 of them silenced, worst critical`; that nothing fires is said, too."""
+    if not count.firing:
+        return "no alert fires"
+    silenced = f", {count.suppressed} of them silenced" if count.suppressed else ""
+    return f"{count.firing} firing{silenced}" + (f", worst {escape(count.worst, 30)}" if count.worst else "")
+
+
+def _elsewhere(overview: Overview) -> Iterator[str]:
+    """The alerts that name no environment, and so belong to all of them."""
+    count = overview.firing.of("") if overview.firing else None
+    if count and count.firing:
+        yield f"without an environment: {_firing(count)}"
 
 
 FIGURES = {

@@ -18,6 +18,7 @@ from bot.ops.model import FINAL, NOT_CONFIRMED, OPEN, Event, Operation, Status
 from bot.ops.rows import event_of
 from bot.people import People
 from bot.policy import Action, row_of
+from bot.services.handover import Handover
 from bot.services.outside import Outside
 from bot.settings import Settings
 from bot.ui.alert_renderings import AlertRenderings
@@ -35,6 +36,7 @@ from bot.ui.card import (
     outcome_line,
     redacted,
 )
+from bot.ui.handover_card import handover_rendering
 from bot.ui.pinned import LEAST_PAUSE, MARKER, PinnedBoard
 from bot.ui.rendering import Rendering, only, with_pings
 from bot.ui.standings import concerning
@@ -52,7 +54,7 @@ AUDITED = (
     "config.loaded", "config.reloaded", "config.refused", "state.restored",
     "alert.acked", "alert.unacked", "silence.created", "silence.extended", "silence.expired",
     "maintenance.started", "maintenance.extended", "maintenance.ended", "oncall.overridden", "handover.taken",
-    "hand.change",
+    "hand.change", "alert.second_road",
 )  # fmt: skip
 """The events that the audit channel shows: decisions and outcomes, not progress."""
 ACTIONS: Mapping[str, Action] = {"deploy": Action.DEPLOY, "rollback": Action.ROLLBACK}
@@ -64,7 +66,7 @@ class Renderings:
     def __init__(
         self, *, settings: Settings, engine: Engine, store: BoardStore, people: People, redactor: Redactor,
         outside: Outside | None = None, pinned: PinnedBoard | None = None, tallies: Tallies | None = None,
-        alerts: AlertRenderings | None = None,
+        alerts: AlertRenderings | None = None, handover: Handover | None = None,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._engine = engine
@@ -75,6 +77,7 @@ class Renderings:
         self._pinned = pinned
         self._tallies = tallies
         self._alerts = alerts
+        self._handover = handover
 
     async def of(self, row: CardRow) -> Rendering | None:
         """The message for that card, free of secrets; None: there is nothing to show, now or ever."""
@@ -110,6 +113,11 @@ class Renderings:
                     )  # fmt: skip
                 case "alert" | "pack" | "alertping" if self._alerts is not None:
                     return await self._alerts.of(row)
+                case "handover" if self._handover is not None:
+                    return await handover_rendering(
+                        row, handover=self._handover, store=self._store, people=self._people,
+                        guild_id=self._settings.discord.guild_id,
+                    )  # fmt: skip
                 case "tally" if self._tallies is not None:
                     return await self._tally(row, self._tallies)
                 case "pinned" if self._pinned is not None:

@@ -26,12 +26,17 @@ _MENTION = re.compile(r"@(?=\S)")
 _INVITE = re.compile(r"(?<=discord\.gg)/|(?<=discord\.com/invite)/", re.IGNORECASE)
 """Discord makes an invitation of these even without `https://`."""
 _SPACES = re.compile(r"\s+")
+_MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+_PILED = re.compile(f"([{_MARKS}]{{2}})[{_MARKS}]+")
+"""More marks above one letter than any language piles up: they would run over the lines around."""
 
 
 def clean(foreign: str) -> str:
-    """Without control, format and bidirectional characters, on one line."""
+    """Without control, format and bidirectional characters and without towers of marks, on one line."""
+    if foreign.isascii() and foreign.isprintable():
+        return _SPACES.sub(" ", foreign).strip()
     kept = (c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") else " " for c in foreign)
-    return _SPACES.sub(" ", "".join(kept)).strip()
+    return _SPACES.sub(" ", _PILED.sub(r"\1", "".join(kept))).strip()
 
 
 def cut(text: str, limit: int) -> str:

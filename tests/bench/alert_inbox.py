@@ -46,7 +46,7 @@ async def serve(folder: Path, token: str) -> None:
     async with AsyncExitStack() as stack:
         database = await Database.open(folder / "inbox.db", metrics=metrics)
         stack.push_async_callback(database.close)
-        store = AlertStore(database, settings, channels={"alerts": 1, "ops": 2})
+        store = AlertStore(database, settings=settings, channels={"alerts": 1, "ops": 2})
         intake = Intake(store)
         await intake.start()
         stack.push_async_callback(intake.close)

@@ -46,9 +46,10 @@ DISCORD = """\
       - webhook_url: {url}
         send_resolved: true
 """
-ONE_LINE = """\
-        message: '{{ range .Alerts }}{{ .Labels.instance }}: {{ .Annotations.summary }} ({{ .Status }}){{ "\\n" }}{{ end }}'
-"""
+ONE_LINE = (
+    "        message: '{{ range .Alerts }}{{ .Labels.instance }}: {{ .Annotations.summary }} ({{ .Status }})"
+    """{{ "\\n" }}{{ end }}'\n"""
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from tests.bench.processes import ROOT
 README = ROOT / "README.md"
 BEGIN, END = "<!-- bench-alerts: begin -->", "<!-- bench-alerts: end -->"
 COLUMNS = (
-    "scenario", "sender", "known", "untrue", "posts + edits", "shown twice", "429s", "last known, s", "after the outage, s"
+    "scenario", "sender", "known", "untrue", "posts + edits", "shown twice", "429s", "last known, s",
+    "after the outage, s",
 )  # fmt: skip
 
 
@@ -47,12 +48,16 @@ def markdown(results: Sequence[Result], weathers: Sequence[tuple[str, str]]) -> 
     said = [f"`{name}`: Discord {says}." for name, says in weathers]
     worst = max((result.limited_per_window for result in results if result.contender == "Quarterdeck"), default=0)
     notes = [
-        "1,000 alerts in 100 groups at once (`limits`: 228 in six), group_wait 2 s, group_interval 10 s; the sandbox's Discord "
-        "with Discord's rate limits throughout. " + " ".join(said),
-        "*known*: its own id stood in a message that Discord took. *untrue*: what stands there in the end says otherwise "
-        "than Alertmanager. *shown twice*: posted in a second message.",
-        f"Quarterdeck met at most {worst} 429 in any window of a bucket. {os.cpu_count()} CPUs, load "
-        f"{os.getloadavg()[0]:.1f} at the end.",
+        "1,000 alerts in 100 groups at once (`limits`: 228 in six), group_wait 2 s, group_interval 10 s; the sandbox's "
+        "Discord with Discord's rate limits throughout. " + " ".join(said),
+        (
+            "*known*: its own id stood in a message that Discord took. *untrue*: what stands there in the end says "
+            "otherwise than Alertmanager. *shown twice*: posted in a second message."
+        ),
+        (
+            f"Quarterdeck met at most {worst} 429 in any window of a bucket. {os.cpu_count()} CPUs, load "
+            f"{os.getloadavg()[0]:.1f} at the end."
+        ),
     ]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)])
 

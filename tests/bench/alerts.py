@@ -1,8 +1,8 @@
 """Alerts through Quarterdeck beside Alertmanager's own Discord receiver, in bad weather: `make bench-alerts`.
 
 A thousand alerts in a hundred groups meet the sandbox's Discord with its rate limits, in eight kinds of weather. Each
-contender has a real Alertmanager of its own; all post to the same Discord at the same time, each to a channel of its own.
-What arrived is read off the channels. The table goes into the README, between its markers.
+contender has a real Alertmanager of its own; all post to the same Discord at the same time, each to a channel of its
+own. What arrived is read off the channels. The table goes into the README, between its markers.
 """
 
 import argparse
@@ -30,7 +30,10 @@ from tests.bench.world import World
 
 OURS = "Quarterdeck"
 OUR_CHANNEL = "alerts"
-NATIVE = {"Alertmanager, default template": ("general", ""), "Alertmanager, one line an alert": ("ops", ONE_LINE)}
+NATIVE = {
+    "Alertmanager, default template": ("general", ""),
+    "Alertmanager, one line an alert": ("alerts-critical", ONE_LINE),
+}
 OUTAGE_S = 60.0
 CRASH_OUTAGE_S = 20.0
 KILL_AT_S, START_AT_S = 5.0, 8.0
@@ -67,9 +70,8 @@ SCENARIOS = {
         Weather("refused", "takes no connection for 60 s", 180, REFUSED, OUTAGE_S),
         Weather("blip", "takes none for 60 s, and half is resolved after 30 s", 150, REFUSED, OUTAGE_S),
         Weather("limits", "6 groups of 1 to 120 alerts with long texts", 60, LATENCY),
-        Weather(
-            "crash", "takes none for 20 s; killed after 5 s, started after 8 s", 120, REFUSED, CRASH_OUTAGE_S, killed=True
-        ),
+        Weather("crash", "takes none for 20 s; the bot is killed after 5 s and started after 8 s", 120, REFUSED,
+                CRASH_OUTAGE_S, killed=True),
     )
 }  # fmt: skip
 
@@ -134,7 +136,7 @@ class Run:
         token = world.environ["QUARTERDECK_ALERTMANAGER_TOKEN"]
         receivers = {OURS: WEBHOOK.format(url=webhook, token=token)}
         for name, (channel, template) in NATIVE.items():
-            url = (await world.post("webhooks", channel=channel))["url"]
+            url = (await world.post("discord/webhook", channel=channel, name=f"bench {channel}"))["url"]
             self._hooks[name] = url.rpartition("/")[0]
             receivers[name] = DISCORD.format(url=url) + template
         return {

@@ -96,8 +96,10 @@ def measure(*, rounds: int, seconds: float) -> Section:
             rows=[ours.row(), bare.row()],
             notes=[
                 f"Quarterdeck takes {ratio:.2f}x the payloads/s of the bare one, and reads and applies them as well.",
-                f"Medians of {rounds} runs of {seconds:g} s in turn; {CONNECTIONS} connections without a pause, ten alerts "
-                + f"in {SIZE_BYTES / 1000:g} kB.",
+                (
+                    f"Medians of {rounds} runs of {seconds:g} s in turn; {CONNECTIONS} connections without pause, ten "
+                    f"alerts in {SIZE_BYTES / 1000:g} kB."
+                ),
                 f"With {CALM_CONNECTIONS} connections: p50 {calm['p50_ms']:.1f} ms, p99 {calm['p99_ms']:.1f} ms.",
                 flood,
                 large,

@@ -47,7 +47,7 @@ class World:
         if not Path("/proc/self/environ").exists():
             raise Skipped("this system has no /proc, from which the sandbox's tokens are read.")
         with tempfile.TemporaryDirectory(prefix="quarterdeck-bench-") as home:
-            arguments = [sys.executable, "-m", "bot.sandbox", "--port", "0", "--home", home]
+            arguments = [sys.executable, "-m", "bot.sandbox", "--port", "0", "--home", home, "--no-monitoring"]
             with started(arguments, environ=plain_environment()) as process:
                 page = await asyncio.to_thread(page_of, process)
                 async with aiohttp.ClientSession(base_url=page) as session:

@@ -7,10 +7,12 @@ import pytest
 
 from bot.errors import Unavailable
 from bot.services.outside import (
+    ALERTMANAGER,
     AWS,
     GATEWAY,
     GITHUB,
     NOTED_OUTAGE,
+    PROMETHEUS,
     STALE_AFTER,
     Outside,
     Prober,
@@ -152,3 +154,14 @@ async def test_a_part_that_others_hear_is_not_asked_at_all(outside: Outside, clo
     clock.advance(seconds=61)
     await until(lambda: part.asked == 1)
     await prober.close()
+
+
+def test_parts_that_only_some_installations_have_stand_beside_the_others():
+    found = Outside(["dev"], beside=(ALERTMANAGER, PROMETHEUS))
+    assert [one.part for one in found.standings()] == [
+        "discord", "gateway", "github", "aws", "alertmanager", "prometheus", "host dev",
+    ]  # fmt: skip
+    found.silent(ALERTMANAGER, "No connection.")
+    (told,) = found.troubles()
+    assert told.startswith("Alertmanager DOWN since ")
+    assert "nothing can be silenced" in told

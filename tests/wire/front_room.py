@@ -239,8 +239,12 @@ def _elsewhere(payload: Json, place: str) -> Json:
 
 
 @asynccontextmanager
-async def open_front_room(path: Path, *, changes: Document | None = None) -> AsyncIterator[FrontRoom]:
-    """The house, ready in its server; closed at the end. `changes` are merged into its configuration."""
+async def open_front_room(
+    path: Path, *, changes: Document | None = None, secrets: Mapping[str, str] | None = None
+) -> AsyncIterator[FrontRoom]:
+    """The house, ready in its server; closed at the end. `changes` are merged into its configuration, and `secrets`
+    into its environment.
+    """
     async with discord_part(path / "discord") as part, AsyncExitStack() as stack:
         nowhere = {"dev": "i-0123456789abcdef0", "prod": "i-0123456789abcdef1"}
         endpoints = Endpoints(part.api_url, part.gateway_url, NOBODY, NOBODY, nowhere, {})
@@ -249,7 +253,7 @@ async def open_front_room(path: Path, *, changes: Document | None = None) -> Asy
         document.pop("seed_file", None)
         file = path / "quarterdeck.toml"
         file.write_text(dumps(document), encoding="utf-8")
-        environ = {"QUARTERDECK_DISCORD_TOKEN": part.token, "QUARTERDECK_GITHUB_TOKEN": "none"}
+        environ = {"QUARTERDECK_DISCORD_TOKEN": part.token, "QUARTERDECK_GITHUB_TOKEN": "none", **(secrets or {})}
         house = await open_house(Configuration.open(file, environ=environ), Redactor([]), stack)
         deploys, rollbacks = Voyage("deploy"), Voyage("rollback")
         house.registry.add(deploys)

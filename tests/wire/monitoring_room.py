@@ -117,19 +117,26 @@ async def alertmanager(home: Path, *, webhook: str = "") -> AsyncIterator[Alertm
 
 
 @asynccontextmanager
-async def prometheus(home: Path, *, rules: str = "", target: str = "") -> AsyncIterator[Server]:
-    """A running Prometheus that looks every 200 ms; `target` is a host:port that it scrapes."""
+async def prometheus(
+    home: Path, *, rules: str = "", target: str = "", external: Mapping[str, str] | None = None, tells: str = ""
+) -> AsyncIterator[Server]:
+    """A running Prometheus that looks every 200 ms; `target` is a host:port that it scrapes, `tells` the Alertmanager's
+    that hears of its alerts, with the labels `external` added.
+    """
     found, port = binary(PROMETHEUS), free_port()
     home.mkdir(parents=True, exist_ok=True)
     scraped = f"scrape_configs: [{{job_name: app, static_configs: [{{targets: ['{target}']}}]}}]\n" if target else ""
+    told = f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{tells}']}}]}}]}}\n" if tells else ""
+    added = "".join(f", external_labels: {{{name}: '{value}'}}" for name, value in (external or {}).items())
     (home / "prometheus.yml").write_text(
-        "global: {scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}\n"
-        "rule_files: [rules.yml]\n" + scraped
+        f"global: {{scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms{added}}}\n"
+        "rule_files: [rules.yml]\n" + scraped + told
     )
     (home / "rules.yml").write_text(rules or "groups: []\n")
     server = Server(
         home,
-        [found, "--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address=127.0.0.1:{port}"],
+        [found, "--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address=127.0.0.1:{port}",
+         "--rules.alert.resend-delay=1s"],
         port=port, ready="/-/ready",
     )  # fmt: skip
     try:

@@ -8,12 +8,10 @@ import sqlite3
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
-
-from tests.payloads import alert, payload
+from tests.alert_senders import Senders
 
 KILLS = 20
 SENDERS = 16
@@ -33,41 +31,19 @@ async def inbox(folder: Path) -> AsyncIterator[tuple[Process, str]]:
         said = json.loads(await process.stdout.readline())
         yield process, f"http://127.0.0.1:{said['port']}/webhooks/alertmanager"
     finally:
-        with suppress(ProcessLookupError):
+        if process.returncode is None:
             process.terminate()
         await process.wait()
 
 
-class Senders:
-    """Hand in payloads, each with one alert that no other has, and remember which were answered 200."""
-
-    def __init__(self) -> None:
-        self.sent = 0
-        self.taken: set[str] = set()
-
-    async def until_it_dies(self, url: str) -> None:
-        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
-            await asyncio.gather(*(self._send(session, url) for _ in range(SENDERS)))
-
-    async def _send(self, session: aiohttp.ClientSession, url: str) -> None:
-        with suppress(aiohttp.ClientError, ConnectionError):
-            while True:
-                self.sent += 1
-                name = f"storm-{self.sent:05d}"
-                body = payload([alert(f"Storm{self.sent % GROUPS:02d}", name)])
-                async with session.post(url, data=body) as response:
-                    if response.status == 200:
-                        self.taken.add(name)
-
-
 async def test_every_payload_that_was_answered_200_is_in_a_group_after_twenty_kills(tmp_path: Path) -> None:
-    chance, senders = random.Random(SEED), Senders()
+    chance, senders = random.Random(SEED), Senders(TOKEN, groups=GROUPS)
     for _ in range(KILLS):
         async with inbox(tmp_path) as (process, url):
-            load = asyncio.create_task(senders.until_it_dies(url))
+            load = asyncio.create_task(senders.until_it_dies(url, senders=SENDERS))
             await asyncio.sleep(chance.uniform(0.02, LONGEST_LIFE_S))
-            process.send_signal(signal.SIGKILL)
-            await load
+            process.kill()
+            await asyncio.gather(load, process.wait())
     async with inbox(tmp_path) as (process, _):
         await all_applied(process)
     shown = instances(tmp_path)
@@ -95,5 +71,5 @@ async def all_applied(process: Process) -> None:
 def instances(folder: Path) -> set[str]:
     """The alerts that belong to a group, read past our own code."""
     with sqlite3.connect(folder / "inbox.db") as database:
-        rows = database.execute("SELECT labels FROM episodes WHERE group_id IS NOT NULL").fetchall()
+        rows = database.execute("SELECT labels FROM alert_episodes WHERE member").fetchall()
     return {json.loads(labels)["instance"] for (labels,) in rows}

@@ -280,6 +280,15 @@ async def test_hundreds_who_say_nothing_hold_nobody_up() -> None:
         await health.close()
 
 
+async def test_what_is_no_http_gets_its_answer_and_fills_no_log(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        reader, writer = await room.open("\x16\x03\x01 hello\n\n")
+        assert (await answered(reader)).startswith("HTTP/1.0 400 ")
+        writer.close()
+    assert not caplog.records
+    assert (await room.post())[0] == 200
+
+
 async def test_a_taken_port_is_one_clear_sentence(room: Room) -> None:
     other = AlertListener(
         AlertSettings(listen_port=room.listener.port), SecretStr(TOKEN), room.inbox, metrics=room.metrics

@@ -325,9 +325,14 @@ async def test_a_bot_that_does_not_run_cannot_be_killed_or_reloaded(world: World
         await world.bot(action)
 
 
-async def test_there_is_no_alerts_part_yet_and_that_is_said(world: World) -> None:
-    with pytest.raises(Refusal, match=r"400: .*no alerts part"):
+async def test_alerts_that_nobody_measures_or_takes_are_refused_with_a_sentence(world: World) -> None:
+    with pytest.raises(Refusal, match=r"400: There is no fixture 'high-cpu'; there are: firing-single"):
         await world.post("/alerts", {"fixture": "high-cpu"})
+    with pytest.raises(Refusal, match="alert listener does not take it"):
+        await world.post("/alerts", {"fixture": "firing-single"})
+    with pytest.raises(Refusal, match="Nobody reads the hosts' figures here"):
+        await world.post("/monitoring", {"lever": "burn_cpu", "on": True})
+    assert (await world.get("/monitoring"))["present"] is False
 
 
 async def read_events(answer: aiohttp.ClientResponse, count: int) -> list[dict[str, str]]:

@@ -5,18 +5,25 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bot.alert_settings import FigureSettings
+from bot.alerts.model import FiringCount
 from bot.clients.github import GithubClient
 from bot.clients.http import HttpClient
+from bot.clients.prometheus import Answer, Series
 from bot.errors import Refused
 from bot.ops.model import Operation, Status
 from bot.ops.store import Lock
-from bot.policy import Actor
+from bot.policy import Action, Actor
 from bot.services import status as status_module
+from bot.services.changes import Change
 from bot.services.outside import GITHUB, Outside, State
-from bot.services.status import EnvironmentStatus, Overview, StatusService
+from bot.services.status import EnvironmentStatus, Overview, Sources, StatusService
+from bot.services.vitals import Vitals
+from bot.settings import PolicySettings
 from bot.ui.overview import overview_text
 from tests.wire.deploy_room import TOKEN, Place, operation
 from tests.wire.deploy_room import opened as opened_place
@@ -62,11 +69,12 @@ async def place(world: GithubWorld, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 
 
 def service_of(
-    place: Place, core: Core, *, github: GithubClient | None = None, outside: Outside | None = None
+    place: Place, core: Core, *, github: GithubClient | None = None, outside: Outside | None = None, **beside: Any
 ) -> StatusService:
+    sources = Sources(outside or Outside(place.settings.environments), **beside)
     return StatusService(
         place.settings, catalog=place.catalog, core=core, versions=place.versions,
-        github=github or place.github_client, aws=place.aws_client, outside=outside,
+        github=github or place.github_client, aws=place.aws_client, sources=sources,
     )  # fmt: skip
 
 
@@ -245,3 +253,77 @@ async def test_it_can_be_narrowed_and_unknown_names_are_refused(place: Place) ->
     for wrong in ({"environment": "stage"}, {"service": "ap"}):
         with pytest.raises(Refused):
             await overview(place, **wrong)
+
+
+# ---- what fires, what is measured, what was changed ----------------------------------------------------------------
+
+
+class Alerts:
+    """Alerts that a test counts."""
+
+    unconfirmed: datetime | None = None
+
+    async def firing_counts(self) -> dict[tuple[str, str], FiringCount]:
+        return {
+            ("prod", "app"): FiringCount(2, 1, "critical"),
+            ("prod", ""): FiringCount(1, 0, "warning"),
+            ("", ""): FiringCount(3, 3, ""),
+        }
+
+    async def unconfirmed_since(self) -> datetime | None:
+        return self.unconfirmed
+
+
+class Changed:
+    """An index with one change."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    async def of(
+        self, environment: str, service: str, since: datetime, until: datetime, **_: Any
+    ) -> tuple[Change, ...]:
+        self.asked.append((environment, service))
+        assert until - since == timedelta(hours=2)
+        return (Change(until, "deploy", "deploy 4f1c2a9", "dev", operation_id=184),) if environment == "dev" else ()
+
+
+async def test_what_fires_stands_with_its_environment_and_its_service(place: Place) -> None:
+    alerts = Alerts()
+    text = overview_text(await service_of(place, Core(), alerts=alerts).overview(SRE), 4000)
+    assert "**PROD** · 3 firing, 1 of them silenced, worst critical" in text
+    assert "\n  2 firing, 1 of them silenced, worst critical" in text
+    assert "**DEV** · no alert fires" in text
+    assert "without an environment: 3 firing, 3 of them silenced" in text
+    assert "unconfirmed" not in text
+    alerts.unconfirmed = SINCE
+    text = overview_text(await service_of(place, Core(), alerts=alerts).overview(SRE), 4000)
+    assert f"! alerts *unconfirmed* since <t:{int(SINCE.timestamp())}:R>: Alertmanager cannot be asked" in text
+    assert "alert" not in overview_text(await service_of(place, Core()).overview(SRE), 4000)
+
+
+async def test_what_was_changed_is_told_and_also_that_nothing_was(place: Place) -> None:
+    changes = Changed()
+    text = overview_text(await service_of(place, Core(), changes=changes).overview(SRE), 4000)
+    dev, prod = text.split("**PROD**")
+    assert "#184" in dev and "deploy 4f1c2a9" in dev
+    assert "no change in 2 h" in prod
+    await service_of(place, Core(), changes=changes).overview(SRE, environment="dev", service="app")
+    assert changes.asked[-1] == ("dev", "app")
+
+
+async def test_figures_are_told_to_those_who_may_see_them(place: Place) -> None:
+    class Prometheus:
+        async def query(self, promql: str, *_: Any, **__: Any) -> Answer:
+            return Answer((Series({}, ((0.0, 0.25 if "p95" in promql else 91.4),)),))
+
+    queries = FigureSettings(cpu='cpu{e="$environment"}', p95='p95{s="$service"}', errors='e{s="$service"}')
+    vitals = Vitals(queries, prometheus=Prometheus())
+    text = overview_text(await service_of(place, Core(), vitals=vitals).overview(SRE), 4000)
+    assert text.count("-# CPU 91.4 %") == 2
+    assert "errors 91.4 % · p95 250 ms" in text
+    elsewhere = service_of(place, Core(), vitals=vitals)
+    only = (PolicySettings(action=Action.STATUS_VIEW, requesters=("sre",)),)
+    elsewhere._settings = place.settings.model_copy(update={"policy": only})
+    hidden = overview_text(await elsewhere.overview(SRE), 4000)
+    assert "CPU" not in hidden and "p95" not in hidden

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.sandbox import cast
-from bot.sandbox.monitoring.configuration import WATCHDOG
+from bot.sandbox.monitoring.rules import WATCHDOG
 
 Document = dict[str, Any]
 
-RECONCILE_S = 5.0
+RECONCILE_S = 10.0
 BEAT_EVERY_S = 30
 BEAT_GRACE_S = 20
 TOPIC = f"arn:aws:sns:{cast.AWS_REGION}:{cast.AWS_ACCOUNT}:quarterdeck-alerts"

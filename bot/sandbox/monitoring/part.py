@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 
 from bot.sandbox.clock import Clock
 from bot.sandbox.faults import Faults
 from bot.sandbox.host.machine_files import write_private
 from bot.sandbox.host.part import HostPart
 from bot.sandbox.ledger import Ledger
-from bot.sandbox.monitoring import configuration
+from bot.sandbox.monitoring import configuration, rules
 from bot.sandbox.monitoring.bodies import AlertsBody, MonitoringBody, ServerBody
 from bot.sandbox.monitoring.botsections import MonitoringAddresses
 from bot.sandbox.monitoring.configuration import Wiring
@@ -49,9 +50,12 @@ LEFT_OUT = "left out (--no-monitoring)"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the world was started with. `wanted`: the real servers are to run where they are installed."""
+    """What the world was started with. `source` is the checkout whose rules are tuned; `wanted`: the real servers are
+    to run where they are installed.
+    """
 
     home: Path
+    source: Path
     environments: tuple[str, ...]
     wanted: bool = True
 
@@ -72,6 +76,7 @@ class MonitoringPart:
         self._ledger = ledger
         self._guard = guard
         self._home = asked.home.absolute() / "monitoring"
+        self._source = asked.source
         self._wanted = asked.wanted
         self._changed = changed
         self._environments = asked.environments
@@ -132,12 +137,12 @@ class MonitoringPart:
             return
         self._hosts.start()
         identity = await asyncio.to_thread(Identity.of, self._home)
-        self._compose(identity, self._wiring(identity, host, apps_token))
         try:
+            self._compose(identity, self._wiring(identity, host, apps_token))
             async with asyncio.TaskGroup() as group:
                 for server in self._all():
                     group.create_task(server.start())
-        except* (ServerFailed, OSError) as failures:
+        except* (ServerFailed, OSError, ValueError, yaml.YAMLError) as failures:
             self._why = f"did not come up: {failures.exceptions[0]}"[:300]
             await self.close()
         else:
@@ -165,9 +170,9 @@ class MonitoringPart:
 
     def _compose(self, identity: Identity, wiring: Wiring) -> None:
         """Write their configuration, and know how Prometheus is started."""
-        rules = self._home / "rules.yml"
-        configuration.write(rules, configuration.rules())
-        configuration.write(self._home / "prometheus.yml", configuration.prometheus(wiring, rules_file=rules))
+        rules_file = self._home / "rules.yml"
+        configuration.write(rules_file, rules.tuned(self._source))
+        configuration.write(self._home / "prometheus.yml", configuration.prometheus(wiring, rules_file=rules_file))
         configuration.write(self._home / "alertmanager.yml", configuration.alertmanager(wiring))
         self._servers["prometheus"] = [
             self._server("prometheus", "/-/ready", identity.context(), lambda port: self._prometheus(port, identity))

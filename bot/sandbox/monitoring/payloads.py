@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.sandbox.monitoring.configuration import GROUPED, RUNBOOKS, SERVICE, WATCHDOG
+from bot.sandbox.monitoring.configuration import GROUPED, RUNBOOKS, SERVICE
+from bot.sandbox.monitoring.rules import WATCHDOG
 
 Json = dict[str, Any]
 Labels = Mapping[str, str]

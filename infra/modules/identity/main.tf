@@ -144,6 +144,12 @@ data "aws_iam_policy_document" "bot" {
   }
 
   statement {
+    sid       = "CallPeople"
+    actions   = ["sns:Publish"]
+    resources = ["arn:aws:sns:*:${local.account}:${var.project}-*"]
+  }
+
+  statement {
     sid       = "TakeTerraformsRoles"
     actions   = ["sts:AssumeRole"]
     resources = [local.role_arns.plan, local.role_arns.apply]

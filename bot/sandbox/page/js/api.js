@@ -61,6 +61,9 @@ export const requests = async ({ limit }) => (await send("GET", `/requests?limit
 /** @returns {Promise<import("./types.js").Chaos>} */
 export const chaos = () => send("GET", "/chaos");
 
+/** @returns {Promise<import("./types.js").Monitoring>} */
+export const monitoring = () => send("GET", "/monitoring");
+
 /** @param {string} id @returns {Promise<Interaction>} */
 export const interaction = (id) => send("GET", `/interactions/${encodeURIComponent(id)}`);
 

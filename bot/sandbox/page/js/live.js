@@ -70,7 +70,13 @@ export class Live {
     const { store } = this;
     await this.loadState();
     store.setLinked(true);
-    await Promise.all([this.loadMessages(), this.loadFaults(), this.loadRequests(), this.loadChaos()]);
+    await Promise.all([
+      this.loadMessages(),
+      this.loadFaults(),
+      this.loadRequests(),
+      this.loadChaos(),
+      this.loadMonitoring(),
+    ]);
     // What was decided while the stream was cut was told to nobody.
     for (const id of [...this.waiting.keys()]) this.#interaction(id, null);
   }
@@ -123,6 +129,12 @@ export class Live {
     const chaos = await api.chaos().catch(() => null);
     // What the stream told meanwhile is newer.
     if (chaos && this.store.chaos === before) this.store.takeChaos(chaos);
+  }
+
+  async loadMonitoring() {
+    const before = this.store.monitoring;
+    const monitoring = await api.monitoring().catch(() => null);
+    if (monitoring && this.store.monitoring === before) this.store.takeMonitoring(monitoring);
   }
 
   async loadFaults() {
@@ -195,6 +207,7 @@ export class Live {
     on("interaction.updated", (data) => this.#interaction(String(data.id), data));
     on("typing", (data) => this.store.takeTyping(String(data.channel_id), String(data.user)));
     on("chaos", (data) => this.store.takeChaos(data));
+    on("monitoring", (data) => this.store.takeMonitoring(data));
     on("request", (data) => this.#request(data));
     for (const name of STATE_EVENTS) on(name, () => this.#reloadStateSoon());
     on("fault", () => this.loadFaults());

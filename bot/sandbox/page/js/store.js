@@ -8,13 +8,15 @@
  * @typedef {import("./types.js").Member} Member
  * @typedef {import("./types.js").Exchange} Exchange
  * @typedef {{user: string, place: string, label: string, failed: string | null, message?: string, component?: string}} Pending
- * @typedef {"state" | "acting" | "place" | "messages" | "message" | "unread" | "requests" | "faults" | "link" | "pending" | "typing" | "chaos"} Topic
+ * @typedef {"state" | "acting" | "place" | "messages" | "message" | "unread" | "requests" | "faults" | "link" | "pending" | "typing" | "chaos" | "monitoring"} Topic
  */
 
 const REQUESTS_SHOWN = 50;
 const MESSAGES_KEPT = 2000;
 const TYPING_MS = 10_000;
 const CUTS_KEPT = 200;
+/** Parts that the bot asks every few seconds for the same: shown only where a fault met a request. */
+const ASKED_FOR_EVER = ["alertmanager", "prometheus"];
 
 /** Ids grow with time and are longer than a double can hold. @param {string} a @param {string} b */
 export const byAge = (a, b) => a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
@@ -68,6 +70,8 @@ export class Store {
     this.faults = [];
     /** @type {import("./types.js").Chaos | null} */
     this.chaos = null;
+    /** @type {import("./types.js").Monitoring | null} */
+    this.monitoring = null;
     /** @type {Set<string>} places that are known from their beginning */
     this.whole = new Set();
     /** @type {Set<string>} the places, and "requests", of which the world has told how they stand */
@@ -280,7 +284,8 @@ export class Store {
 
   /** @param {Exchange[]} exchanges */
   takeRequests(exchanges) {
-    this.requests = [...this.requests, ...exchanges].slice(-REQUESTS_SHOWN);
+    const told = exchanges.filter((one) => one.fault || !ASKED_FOR_EVER.includes(one.part));
+    this.requests = [...this.requests, ...told].slice(-REQUESTS_SHOWN);
     // An answer that was lost, or a bot that died, cuts one request: that is not Discord being away.
     const cut = exchanges.filter((one) => one.part === "discord" && one.fault === "refuse").map((one) => one.at);
     if (cut.length) this.cuts = [...this.cuts, ...cut].slice(-CUTS_KEPT);
@@ -299,6 +304,12 @@ export class Store {
   takeChaos(chaos) {
     this.chaos = chaos;
     this.tell("chaos");
+  }
+
+  /** @param {import("./types.js").Monitoring} monitoring */
+  takeMonitoring(monitoring) {
+    this.monitoring = monitoring;
+    this.tell("monitoring");
   }
 
   /** Somebody types in a place; it is forgotten when a message came or nothing came for a while. @param {string} place @param {string} user */

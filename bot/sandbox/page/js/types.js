@@ -95,6 +95,14 @@
  * @property {string} fault the kind of the fault that it met; empty: none
  */
 /**
+ * @typedef {object} Monitoring What measures this world, what was moved in it, and the payloads that can be posted.
+ * @property {boolean} present
+ * @property {Record<string, string[]>} servers by name: how each of its processes is
+ * @property {Record<string, {burn_cpu: string | null, fill_memory: string | null, fill_disk: Record<string, string>, stop_app: boolean}>} hosts
+ * @property {boolean} watchdog_off
+ * @property {string[]} fixtures
+ */
+/**
  * @typedef {object} Chaos What the chaos switch does, and what it cost: counted by the world, not here.
  * @property {boolean} on
  * @property {number} left_s

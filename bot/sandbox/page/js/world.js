@@ -5,6 +5,7 @@
 import * as api from "./api.js";
 import { ChaosBox } from "./chaos.js";
 import { byId, el, fill, outerLink } from "./dom.js";
+import { MonitoringBox } from "./monitoring.js";
 import { RequestList } from "./requests.js";
 import { COMMITS } from "./samples.js";
 import { notes } from "./store.js";
@@ -70,6 +71,7 @@ export class World {
     const chaos = new ChaosBox(store, (on, for_s) =>
       attempt(async () => store.takeChaos(await api.lever("/chaos", on ? { on, for_s } : { on }))),
     );
+    const monitoring = new MonitoringBox(store, attempt);
     const close = el(
       "button",
       {
@@ -94,6 +96,7 @@ export class World {
           el("p", { class: "world-text" }, "A new commit on main, ready to be deployed."),
           this.#commits(),
         ),
+        section("Monitoring", monitoring.node),
         section("Make something fail", this.faultRows, this.faultList),
         section("Chaos", chaos.node),
         section(

@@ -1,0 +1,482 @@
+"""The groups' own rows: which one a report belongs to, when it opens, ends and opens again, and whom that calls.
+
+Counts are read from the episodes after each change and written with it, together with the pings and the mark that the
+card is out of date. Everything works within the caller's transaction.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, RowMapping, Text, and_, bindparam, case, func, or_, select, type_coerce, update
+from sqlalchemy.dialects import sqlite
+
+from bot.alert_settings import AlertSettings
+from bot.alerts import pings, weather
+from bot.alerts.episodes import Known, Told, Written, canonical, chunked, whole_second
+from bot.alerts.model import OWN, Alert, Labels, Reason, State, card_key
+from bot.alerts.payload import common
+from bot.alerts.routes import Route, Routes
+from bot.db.cards import Priority, mark_dirty
+from bot.db.database import Database
+from bot.db.tables import alert_episodes, alert_group_keys, alert_groups, alert_pings
+
+GATHERING = timedelta(seconds=0.5)
+"""A new card waits for so long, so that a storm is seen as one."""
+NAMELESS = "alert"
+
+e, g = alert_episodes.c, alert_groups.c
+Json = Mapping[str, Any]
+Row = Mapping[Any, Any]
+
+
+class Recorder(Protocol):
+    """Appends an event to the record, within the transaction."""
+
+    def __call__(
+        self, connection: Connection, name: str, actor: str, text: str, *, data: Json | None = None
+    ) -> None: ...
+
+
+def utc_now() -> datetime:
+    """The clock of everything that is not under test."""
+    return datetime.now(UTC)
+
+
+def unrecorded(connection: Connection, name: str, actor: str, text: str, *, data: Json | None = None) -> None:
+    """The record of whoever keeps none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a report says of its group as a whole. `common_annotations` is None where it does not know them."""
+
+    group_key: str
+    receiver: str
+    group_labels: Labels
+    common_annotations: Labels | None = None
+    external_url: str = ""
+    truncated: int = 0
+    identity: str = ""
+    body_digest: str = ""
+    route: Route | None = None
+    """The route where somebody knows it already; else the labels choose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The row a report belongs to. `opened`: it is new."""
+
+    id: int
+    opened: bool = False
+
+
+def digest_of(group_key: str) -> str:
+    return hashlib.sha256(group_key.encode()).hexdigest()
+
+
+_QUIET = and_(e.state == State.FIRING.value, or_(type_coerce(e.silenced_by, Text) != "[]", e.inhibited))
+_OPEN_UNACKED = and_(e.state == State.FIRING.value, e.acked_by == "", ~_QUIET)
+_FIGURES = (
+    select(
+        e.severity,
+        e.state,
+        func.count().label("many"),
+        func.sum(case((_QUIET, 1), else_=0)).label("quiet"),
+        func.sum(case((_OPEN_UNACKED, 1), else_=0)).label("unacked"),
+        func.sum(case((and_(e.state == State.RESOLVED.value, ~e.confirmed), 1), else_=0)).label("unconfirmed"),
+    )
+    .where(e.group_id == bindparam("of"), e.member)
+    .group_by(e.severity, e.state)
+)
+_BY_ID = select(alert_groups).where(g.id == bindparam("wanted_id"))
+_BY_KEY = (
+    select(alert_groups)
+    .join(alert_group_keys, alert_group_keys.c.group_id == g.id)
+    .where(alert_group_keys.c.digest == bindparam("wanted"))
+)
+_LEADS = sqlite.insert(alert_group_keys)
+_LEADS = _LEADS.on_conflict_do_update(index_elements=["digest"], set_={"group_id": _LEADS.excluded.group_id})
+_INSERT = alert_groups.insert().returning(g.id)
+_CHANGE = update(alert_groups).where(g.id == bindparam("wanted_id"))
+_PING = sqlite.insert(alert_pings).on_conflict_do_nothing(index_elements=["key"]).returning(alert_pings.c.id)
+_FIRED = select(e.fingerprint, e.first_seen_at).where(
+    e.fingerprint.in_(bindparam("fingerprints", expanding=True)), e.first_seen_at > bindparam("since")
+)
+
+SHOWN = (
+    "environment", "service", "severity", "title", "common_labels", "common_annotations", "external_url", "fired_at",
+    "closed_at", "firing", "members", "suppressed", "truncated", "reopened", "acked_by", "unacked_since", "flaps",
+    "flapping_until",
+)  # fmt: skip
+"""The columns that a card shows: when one of them changes, the card is out of date."""
+
+
+class Groups:
+    """What all statements about alerts need, and the groups' part of them.
+
+    `channels` are Discord's channel ids by name; `clean` takes secrets out of what comes from outside; `record` writes
+    what people decide into the record.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        settings: AlertSettings,
+        channels: Mapping[str, int],
+        record: Recorder = unrecorded,
+        now: Callable[[], datetime] = utc_now,
+        clean: Callable[[str], str] = str,
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.routes = Routes(
+            settings.all_routes, anew_after_s=settings.anew_after_s, ack_reminder_s=settings.ack_reminder_s
+        )
+        self.now = now
+        self.record = record
+        self.clean = clean
+        self.api_speaks = bool(settings.alertmanagers)
+        self._channels = dict(channels)
+        self._listeners: list[Callable[[], None]] = []
+        self._heartbeats = frozenset(beat.name for beat in settings.heartbeats)
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` soon after each commit that changed something to see. Only to wake up: rows are the truth."""
+        self._listeners.append(listener)
+
+    def tell(self) -> None:
+        """Wake those who listen."""
+        for listener in self._listeners:
+            listener()
+
+    def is_heartbeat(self, alert: Alert) -> bool:
+        """Whether it is an alert that always fires, and that nobody wants to see."""
+        return alert.name in self._heartbeats
+
+    def told(self, alert: Alert) -> Told:
+        """The alert, ready to be written."""
+        return Told(
+            alert=alert,
+            starts_at=whole_second(alert.starts_at),
+            name=self.clean(alert.name),
+            labels=self.clean(canonical(alert.labels)),
+            annotations=self.clean(canonical(alert.annotations)),
+            generator_url=self.clean(alert.generator_url),
+            severity=alert.labels.get(self.settings.labels.severity, ""),
+        )
+
+    # ---- which group -------------------------------------------------------------------------------------------
+
+    def row(self, connection: Connection, group_id: int) -> RowMapping | None:
+        return connection.execute(_BY_ID, {"wanted_id": group_id}).mappings().one_or_none()
+
+    def row_of_key(self, connection: Connection, group_key: str) -> RowMapping | None:
+        return connection.execute(_BY_KEY, {"wanted": digest_of(group_key)}).mappings().one_or_none()
+
+    def lead(self, connection: Connection, group_key: str, group_id: int) -> None:
+        """From now on that key leads to this group."""
+        connection.execute(_LEADS, {"digest": digest_of(group_key), "group_key": group_key, "group_id": group_id})
+
+    def choose(
+        self,
+        connection: Connection,
+        origin: Origin,
+        *,
+        of_key: RowMapping | None,
+        known: Iterable[Known],
+        fresh: Sequence[Told],
+        at: datetime,
+    ) -> Chosen | None:
+        """The group of a report; None where there is nothing to keep.
+
+        The key leads to it, as long as that group is open or ended lately. A key that nobody knows may be a route under
+        another name: then the firing episodes know better. `fresh` is what is not known yet; without it no group opens.
+        """
+        if of_key is not None and of_key["closed_at"] is None:
+            return Chosen(int(of_key["id"]))
+        elsewhere = Counter(one.group_id for one in known if one.firing)
+        own = origin.group_key.startswith(OWN)
+        for group_id, _ in elsewhere.most_common():
+            row = self.row(connection, group_id)
+            if row is not None and row["closed_at"] is None and row["group_key"].startswith(OWN) is own:
+                self.lead(connection, origin.group_key, group_id)
+                if of_key is None:
+                    values = {"group_key": origin.group_key, "receiver": origin.receiver}
+                    connection.execute(_CHANGE.values(**values), {"wanted_id": group_id})
+                return Chosen(group_id)
+        if of_key is not None and (not fresh or self._lately(of_key, at)):
+            return Chosen(int(of_key["id"]))
+        if not fresh:
+            return None
+        return Chosen(self._open(connection, origin, fresh, at, previous=of_key), opened=True)
+
+    def _lately(self, row: RowMapping, at: datetime) -> bool:
+        """Whether that group ended so lately that firing again goes on with it."""
+        if row["flapping_until"] is not None and row["flapping_until"] > at:
+            return True
+        route = self.routes.named(row["route"])
+        return bool(at - row["closed_at"] <= timedelta(seconds=route.anew_after_s))
+
+    def _open(
+        self,
+        connection: Connection,
+        origin: Origin,
+        fresh: Sequence[Told],
+        at: datetime,
+        *,
+        previous: RowMapping | None,
+    ) -> int:
+        labels = common(one.alert.labels for one in fresh)
+        route = origin.route or self._route(labels, fresh)
+        values = {
+            "group_key": origin.group_key,
+            "receiver": origin.receiver,
+            "channel": route.channel,
+            "route": route.name,
+            "group_labels": self._cleaned(origin.group_labels),
+            "external_url": self.clean(origin.external_url),
+            "severity": "",
+            "worst": "",
+            "common_annotations": {},
+            "opened_at": at,
+            "fired_at": at,
+            "updated_at": at,
+            # It opens with the first thing that fires.
+            "closed_at": at,
+            "previous_id": None if previous is None else previous["id"],
+            "truncated": origin.truncated,
+            **self._place(labels, origin),
+        }
+        group_id = int(connection.execute(_INSERT, values).scalar_one())
+        self.lead(connection, origin.group_key, group_id)
+        return group_id
+
+    def _route(self, labels: Labels, fresh: Sequence[Told]) -> Route:
+        """A group belongs where its worst alert does."""
+        name = self.settings.labels.severity
+        firing = [one.severity for one in fresh if one.alert.firing] or [one.severity for one in fresh]
+        return self.routes.of({**labels, name: pings.worst(firing, self.settings.severities)})
+
+    def _place(self, labels: Labels, origin: Origin) -> dict[str, Any]:
+        """What follows from the labels that all its alerts share."""
+        names = self.settings.labels
+        title = labels.get("alertname") or " ".join(origin.group_labels.values()) or origin.receiver or NAMELESS
+        return {
+            "common_labels": self._cleaned(labels),
+            "environment": self.clean(labels.get(names.environment, "")),
+            "service": self.clean(labels.get(names.service, "")),
+            "title": self.clean(title),
+        }
+
+    def _cleaned(self, labels: Labels) -> dict[str, str]:
+        return {name: self.clean(value) for name, value in labels.items()}
+
+    # ---- after its episodes changed ----------------------------------------------------------------------------
+
+    def refresh(
+        self,
+        connection: Connection,
+        chosen: Chosen,
+        *,
+        at: datetime,
+        written: Written | None = None,
+        origin: Origin | None = None,
+        fresh: Sequence[Told] = (),
+        calls: bool = True,
+    ) -> bool:
+        """Count the group anew after its episodes changed; write pings and mark the card. Whether it looks different.
+
+        `calls=False`: nobody is called because of this, whatever it changed.
+        """
+        row = self.row(connection, chosen.id)
+        if row is None:
+            return False
+        written = written or Written()
+        values = self._counted(connection, row, at)
+        values |= self._told_of(row, origin, fresh, opened=chosen.opened)
+        flapping = self._weather(connection, row, written, at)
+        values |= flapping
+        again = bool(values["firing"]) and row["closed_at"] is not None
+        joined = self._duty(row, values, at, again=again)
+        shown = written.changed or any(name in values and values[name] != row[name] for name in SHOWN)
+        if shown:
+            values["updated_at"] = at
+        if again and not chosen.opened:
+            values["reopened"] = row["reopened"] + 1
+        worse = self._is_worse(values["worst"], row["worst"])
+        connection.execute(_CHANGE.values(**values), {"wanted_id": chosen.id})
+        if not shown:
+            return False
+        change = pings.Change(
+            opened=chosen.opened and bool(values["firing"]),
+            before=row["previous_id"] is not None,
+            worse=worse and not chosen.opened,
+            joined=joined,
+            flapping=(values.get("flapping_until") or row["flapping_until"]) is not None,
+            quiet=values["suppressed"] >= values["firing"],
+        )
+        now = {**row, **values}
+        reason = pings.reason_to_call(change) if calls else None
+        self.mark(connection, now, at)
+        if reason is not None:
+            self._call(connection, now, reason, at)
+        return True
+
+    def _counted(self, connection: Connection, row: RowMapping, at: datetime) -> dict[str, Any]:
+        counts = {"firing": 0, "members": 0, "suppressed": 0, "unconfirmed": 0}
+        unacked, fires = 0, []
+        for figure in connection.execute(_FIGURES, {"of": row["id"]}):
+            counts["members"] += figure.many
+            counts["suppressed"] += int(figure.quiet or 0)
+            counts["unconfirmed"] += int(figure.unconfirmed or 0)
+            unacked += int(figure.unacked or 0)
+            if figure.state == State.FIRING.value:
+                counts["firing"] += figure.many
+                fires.append(figure.severity)
+        severity = pings.worst(fires, self.settings.severities) if fires else row["severity"]
+        worst = pings.worst([row["worst"], severity], self.settings.severities)
+        closed_at = None if counts["firing"] else row["closed_at"] or at
+        return {
+            **counts,
+            "severity": severity,
+            "worst": worst,
+            "closed_at": closed_at,
+            "unacked_since": (row["unacked_since"] or at) if unacked else None,
+        }
+
+    def _told_of(
+        self, row: RowMapping, origin: Origin | None, fresh: Sequence[Told], *, opened: bool
+    ) -> dict[str, Any]:
+        """What the report says of the group as a whole."""
+        if origin is None:
+            return {}
+        values: dict[str, Any] = {"truncated": origin.truncated}
+        if origin.identity:
+            values |= {"identity": origin.identity, "body_digest": origin.body_digest}
+        if origin.common_annotations is not None:
+            values["common_annotations"] = self._cleaned(origin.common_annotations)
+        if fresh and not opened:
+            shared = common([row["common_labels"], *(self._cleaned(one.alert.labels) for one in fresh)])
+            if shared != row["common_labels"]:
+                values |= self._place(shared, replace(origin, group_labels=row["group_labels"]))
+        return values
+
+    def _weather(self, connection: Connection, row: RowMapping, written: Written, at: datetime) -> dict[str, Any]:
+        """Whether one of those that fire again has done so too often."""
+        if not written.refired:
+            return {}
+        since = at - timedelta(seconds=self.settings.flapping.within_s)
+        moments: dict[str, list[datetime]] = {}
+        for chunk in chunked(written.refired):
+            for fingerprint, fired_at in connection.execute(_FIRED, {"fingerprints": chunk, "since": since}):
+                moments.setdefault(fingerprint, []).append(fired_at)
+        found = [weather.weather(each, at, self.settings.flapping) for each in moments.values()]
+        wildest = max(found, key=lambda one: one.flaps, default=weather.CALM)
+        return {} if wildest.calm else {"flaps": wildest.flaps, "flapping_until": wildest.flapping_until}
+
+    def _duty(self, row: RowMapping, values: dict[str, Any], at: datetime, *, again: bool) -> bool:
+        """Set since when it waits for somebody; whether something joined what somebody had taken whole."""
+        if again:
+            values |= {"fired_at": at, "acked_by": "", "acked_at": None, "reminded_at": None, "escalation_step": 0}
+            return False
+        joined = bool(values["unacked_since"]) and row["unacked_since"] is None and bool(row["acked_by"])
+        if joined:
+            values["escalation_step"] = 0
+        return joined and bool(values["firing"])
+
+    def _is_worse(self, now: str, before: str) -> bool:
+        order = self.settings.severities
+        return pings.rank(now, order) > pings.rank(before, order)
+
+    # ---- cards and calls ---------------------------------------------------------------------------------------
+
+    def mark(self, connection: Connection, row: Row, at: datetime) -> None:
+        """Have the group's card drawn anew; a new one waits for what comes with it."""
+        channel_id = self.channel_id(row["channel"])
+        if channel_id is not None:
+            mark_dirty(
+                connection, card_key(row["id"]), channel_id, self._priority(row["severity"]), not_before=at + GATHERING
+            )
+
+    def mark_all(self, connection: Connection, rows: Iterable[Row], at: datetime) -> int:
+        count = 0
+        for row in rows:
+            self.mark(connection, row, at)
+            count += 1
+        return count
+
+    def channel_id(self, name: str) -> int | None:
+        """The channel of that name; where the file no longer has it, the default one."""
+        return self._channels.get(name, self._channels.get(self.settings.channel))
+
+    def _priority(self, severity: str) -> Priority:
+        return Priority.CRITICAL if severity == self.settings.severities[-1] else Priority.OUTCOME
+
+    def _call(self, connection: Connection, row: Row, reason: Reason, at: datetime) -> None:
+        """Write the ping for that reason; quiet hours may hold it back. Whom it calls is the route's word."""
+        route = self.route_of(row)
+        roles = (route.role,) if route.role is not None else ()
+        stamp = {Reason.SEVERITY: row["worst"], Reason.JOINED: str(row["acked_at"])}.get(reason, "")
+        self.write_ping(connection, row, reason, roles=roles, at=at, stamp=stamp)
+
+    def route_of(self, row: Row) -> Route:
+        """The route that says whom to call: the one for how bad it is now; the card's own where that names nobody."""
+        if row["group_key"].startswith(OWN):
+            return self.routes.own(row["channel"], row["common_labels"])
+        own = self.routes.named(row["route"])
+        found = self.routes.of({**row["common_labels"], self.settings.labels.severity: row["severity"]})
+        return found if found.role is not None else own
+
+    def write_ping(
+        self,
+        connection: Connection,
+        row: Row,
+        reason: Reason,
+        *,
+        roles: Sequence[str] = (),
+        people: Sequence[str] = (),
+        at: datetime,
+        stamp: str = "",
+        detail: str = "",
+        beside: bool = False,
+    ) -> int | None:
+        """Write a ping once, with its card where it needs one of its own; its id, or None when it was written before.
+
+        Without anybody to call nothing is written. `beside`: the group's card stands already, so that this ping needs
+        one of its own whatever the reason.
+        """
+        if not roles and not people:
+            return None
+        held = self.held(row, at)
+        values = {
+            "group_id": row["id"],
+            "key": f"{row['id']}:{reason.value}:{stamp}",
+            "reason": reason.value,
+            "roles": list(roles),
+            "people": list(people),
+            "detail": self.clean(detail),
+            "at": at,
+            "held_until": held,
+        }
+        ping_id = connection.execute(_PING, values).scalar_one_or_none()
+        if ping_id is None:
+            return None
+        if held is None and (beside or reason not in (Reason.FIRST, Reason.REFIRED)):
+            self.mark_ping(connection, int(ping_id), row)
+        return int(ping_id)
+
+    def held(self, row: Row, at: datetime) -> datetime | None:
+        """Until when quiet hours hold back what would call somebody about that group now."""
+        hours = self.route_of(row).quiet_hours
+        return pings.held_until(hours, at, severity=row["severity"], severities=self.settings.severities)
+
+    def mark_ping(self, connection: Connection, ping_id: int, row: Row) -> None:
+        """Have the ping's own card posted."""
+        channel_id = self.channel_id(row["channel"])
+        if channel_id is not None:
+            mark_dirty(connection, f"alertping:{ping_id}", channel_id, self._priority(row["severity"]))

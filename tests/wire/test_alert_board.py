@@ -1,0 +1,308 @@
+"""The board and alerts against a real Discord API: storms, outages, crashes, pings, pictures. Every alert shown once."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bot.alert_settings import AlertSettings
+from bot.alerts.intake import Intake
+from bot.alerts.model import AlertGroup
+from bot.alerts.payload import parse
+from bot.alerts.store import AlertStore, GroupFilter
+from bot.db.database import Database
+from bot.errors import Unavailable
+from bot.logs import Redactor
+from bot.metrics import Metrics
+from bot.ops.engine import Engine
+from bot.ops.handler import Registry
+from bot.ops.store import Store
+from bot.people import People
+from bot.policy import seeded_rows
+from bot.sandbox import cast
+from bot.sandbox.discord.limits import Limits
+from bot.sandbox.discord.part import DiscordPart
+from bot.services.changes import Changes
+from bot.services.outside import Outside
+from bot.ui.alert_renderings import AlertRenderings
+from bot.ui.board import Board
+from bot.ui.board_store import BoardStore
+from bot.ui.buckets import Buckets
+from bot.ui.packing import Packs
+from bot.ui.renderings import Renderings
+from bot.ui.storms import Storms
+from tests.payloads import alert, payload
+from tests.unit.test_card_pings import SETTINGS
+from tests.wire.discord_world import QUICK, discord_part
+from tests.wire.test_board import RestClient
+
+CHANNEL, SRE = "alerts", cast.ROLES["sre"]
+ALERTS = AlertSettings.model_validate(
+    {
+        "channel": CHANNEL,
+        "role": "sre",
+        "routes": [
+            {
+                "name": "critical", "matchers": ['severity="critical"'], "channel": CHANNEL, "role": "sre",
+                "escalation": [{"after_s": 300, "role": "owner"}],
+            }
+        ],
+    }
+)  # fmt: skip
+POSTS = rf"POST .*/channels/{cast.CHANNELS[CHANNEL]}/messages$"
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5f645"
+    "400000000049454e44ae426082"
+)
+Draw = Callable[[AlertGroup], Awaitable[bytes]]
+Json = dict[str, Any]
+
+
+@dataclass
+class Watchtower:
+    """A board for alerts with everything around it, over a database that outlives it."""
+
+    part: DiscordPart
+    alerts: AlertStore
+    intake: Intake
+    cards: BoardStore
+    board: Board
+
+    async def hook(self, name: str, *instances: str, status: str = "firing", **labels: str) -> None:
+        """Alertmanager's webhook of one group, taken and applied as the bot does it."""
+        ends_at = datetime.now(UTC) if status == "resolved" else None
+        told = [alert(name, one, status=status, ends_at=ends_at, starts_at=BEGUN, **labels) for one in instances]
+        body = payload(told)
+        await self.alerts.take(body, parse(body), source="test", received_at=datetime.now(UTC))
+        self.intake.wake()
+
+    def messages(self) -> list[Json]:
+        found = self.part.messages(channel=CHANNEL)["messages"]
+        return [message for message in found if message["raw"]["type"] == 0]
+
+    def named(self) -> Counter[str]:
+        """In how many messages each alert stands."""
+        found: Counter[str] = Counter()
+        for message in self.messages():
+            found.update(set(re.findall(r"storm-\d{5}", message["text"])))
+        return found
+
+    def answers(self) -> Counter[tuple[str, int]]:
+        asked = self.part.ledger.requests("discord", 0)
+        return Counter((one["method"], one["status"]) for one in asked if "/messages" in one["path"])
+
+    async def quiet(self) -> None:
+        """Wait until every card shows the newest rows."""
+        async with asyncio.timeout(40):
+            while await self.cards.dirty_keys() or (await self.alerts.backlog())[0]:
+                await asyncio.sleep(0.05)
+
+    async def group(self, name: str) -> AlertGroup:
+        found = await self.alerts.groups(GroupFilter(state="all", limit=500))
+        return next(one for one in found if one.title == name)
+
+
+MESSAGES = 20
+"""For a hundred groups. Ten or fewer on a machine at rest; the slower they come in, the more there are."""
+BEGUN = datetime(2026, 11, 23, 3, 44, 50, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def watchtower(
+    path: Path, part: DiscordPart, *, calm: timedelta = timedelta(minutes=3), draw: Draw | None = None
+) -> AsyncIterator[Watchtower]:
+    database = await Database.open(path / "state" / "quarterdeck.sqlite3")
+    store = Store(database, channels={})
+    settings = SETTINGS.model_copy(update={"alerts": ALERTS})
+    people = People(accounts=[("sre", 12)], roles=cast.ROLES)
+    buckets, cards, packs = Buckets(), BoardStore(database), Packs(database, calm=calm)
+    alerts = AlertStore(database, settings=ALERTS, channels=cast.CHANNELS, record=store.record)
+    drawn = AlertRenderings(
+        alerts=alerts, store=cards, packs=packs, settings=settings, people=people, changes=Changes(database), draw=draw
+    )
+    renderings = Renderings(
+        settings=settings, engine=Engine(store=store, registry=Registry({}), policy=seeded_rows()), store=cards,
+        people=people, redactor=Redactor([]), outside=Outside(["dev"]), alerts=drawn,
+    )  # fmt: skip
+    client = RestClient(buckets)
+    board = Board(
+        store=cards, renderings=renderings, channels=client, buckets=buckets, audit_channel=cast.CHANNELS["audit"],
+        ops_channel=cast.CHANNELS["ops"], metrics=Metrics(), doubt=timedelta(seconds=1.5), storms=Storms(packs, drawn),
+    )  # fmt: skip
+    intake = Intake(alerts, on_change=board.changed)
+    try:
+        await client.login(part.token)
+        client.logged_in.set()
+        await intake.start()
+        await board.start()
+        yield Watchtower(part, alerts, intake, cards, board)
+    finally:
+        await intake.close()
+        await board.close()
+        await drawn.close()
+        await client.close()
+        await database.close()
+
+
+async def storm(here: Watchtower, *, groups: int = 100, status: str = "firing", only: int = 1) -> None:
+    """A webhook for each of that many groups of ten alerts, all at once."""
+    names = {number: [f"storm-{number * 10 + place:05d}" for place in range(10)] for number in range(0, groups, only)}
+    await asyncio.gather(
+        *(here.hook(f"StormAlert{number:03d}", *instances, status=status) for number, instances in names.items())
+    )
+
+
+async def test_a_storm_of_a_hundred_groups_is_shown_in_a_few_messages_and_unfolds_when_it_calms(tmp_path: Path) -> None:
+    async with (
+        discord_part(tmp_path / "d", limits=Limits()) as part,
+        watchtower(tmp_path, part, calm=timedelta(seconds=7)) as here,
+    ):
+        await storm(here)
+        async with asyncio.timeout(30):
+            while len(here.named()) < 1000:
+                await asyncio.sleep(0.02)
+        assert len(here.messages()) <= MESSAGES
+        assert set(here.named().values()) == {1}
+        await here.quiet()
+        assert all(message["text"].startswith("**STORM** P") for message in here.messages())
+        assert sum(SRE in map(int, re.findall(r"\d+", str(one["pings"]["roles"]))) for one in here.messages()) <= 1
+        await storm(here, only=2, status="resolved")
+        await here.quiet()
+        packs = here.messages()
+        assert len(packs) <= MESSAGES
+        assert sum(message["text"].count("**RESOLVED**") for message in packs) == 50
+        assert here.answers()["POST", 429] + here.answers()["PATCH", 429] == 0
+        part.pace.change({"posts": {"requests": 1000, "per_s": 1.0}, "edits": {"requests": 1000, "per_s": 1.0}})
+        async with asyncio.timeout(30):
+            while len(here.messages()) < len(packs) + 50:
+                await asyncio.sleep(0.1)
+        await here.quiet()
+        own = here.messages()[len(packs) :]
+        assert all(message["text"].startswith("**WARNING** A") for message in own)
+        assert all(not message["edits"] for message in own), "an own card is posted as it is, without a pinging line"
+        first = (await here.group("StormAlert001")).id
+        pack = next(
+            message for message in here.messages() if f"A{first} StormAlert001 - prod: has a" in message["text"]
+        )
+        assert "storm-00010" not in pack["text"]
+        assert set(here.named().values()) == {1}
+
+
+async def test_after_an_outage_everything_is_shown_at_once_as_it_stands_by_then(tmp_path: Path) -> None:
+    async with discord_part(tmp_path / "d", limits=Limits()) as part, watchtower(tmp_path, part) as here:
+        part.faults.add(part="discord", kind="refuse", for_s=4.0)
+        await storm(here)
+        await asyncio.sleep(1.5)
+        await storm(here, only=2, status="resolved")
+        async with asyncio.timeout(30):
+            while len(here.named()) < 1000:
+                await asyncio.sleep(0.02)
+        await here.quiet()
+        assert len(here.messages()) <= MESSAGES
+        assert set(here.named().values()) == {1}
+        text = "\n".join(message["text"] for message in here.messages())
+        assert len(re.findall(r"RESOLVED\W+A\d+ \[0 firing / 10\]", text)) == 50
+        assert here.answers()["POST", 429] == 0
+
+
+async def test_a_crash_in_the_middle_of_a_storm_neither_loses_nor_doubles_a_group(tmp_path: Path) -> None:
+    async with discord_part(tmp_path / "d", limits=QUICK) as part:
+        async with watchtower(tmp_path, part) as here:
+            part.faults.add(part="discord", kind="lost_reply", match=POSTS, times=2)
+            await storm(here, groups=40)
+            while not here.messages():
+                await asyncio.sleep(0.01)
+            part.faults.add(part="discord", kind="refuse", for_s=2.5)
+        async with watchtower(tmp_path, part) as here:
+            await here.quiet()
+            assert len(here.named()) == 400
+            assert set(here.named().values()) == {1}
+
+
+async def test_one_group_is_a_line_that_pings_and_then_a_card_that_never_does(tmp_path: Path) -> None:
+    async with discord_part(tmp_path / "d") as part, watchtower(tmp_path, part) as here:
+        await here.hook("HighCPUUsage", "i-0a1", "i-0b7", severity="critical")
+        await here.quiet()
+        [message] = here.messages()
+        assert message["text"].startswith("**CRITICAL** A1 [2 firing / 2] HighCPUUsage - prod")
+        posted = next(
+            one for one in part.ledger.requests("discord", 0) if re.search(POSTS, f"{one['method']} {one['path']}")
+        )
+        assert posted["status"] == 200
+        assert message["pings"]["roles"] == ["sre"]
+        await here.hook("HighCPUUsage", "i-0a1", status="resolved", severity="critical")
+        await here.quiet()
+        assert "[1 firing / 2]" in here.messages()[0]["text"]
+        group = await here.group("HighCPUUsage")
+        ping = await here.alerts.escalated(
+            group.id, 0, roles=("owner",), people=("sre",), at=datetime.now(UTC), detail=""
+        )
+        assert ping is not None
+        await here.quiet()
+        card, line = here.messages()
+        assert line["text"].startswith(f"CRITICAL A1.{ping.id} [1 firing / 2] HighCPUUsage - prod: nobody has taken it")
+        assert line["pings"]["roles"] == ["owner"]
+        assert line["raw"]["message_reference"]["message_id"] == card["id"]
+        await here.hook("HighCPUUsage", "i-0b7", status="resolved", severity="critical")
+        await here.quiet()
+        assert len(here.messages()) == 2
+        assert here.messages()[0]["text"].startswith("**RESOLVED** A1 [0 firing / 2]")
+
+
+async def test_a_critical_card_gets_its_graph_after_it_is_posted_and_a_new_one_when_it_is_over(tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    async def draw(group: AlertGroup) -> bytes:
+        asked.append(group.firing > 0)
+        if len(asked) == 1:
+            raise Unavailable("prometheus", "Prometheus does not answer.")
+        return PNG
+
+    async with discord_part(tmp_path / "d") as part, watchtower(tmp_path, part, draw=draw) as here:
+        await here.hook("HighCPUUsage", "i-0a1", severity="critical")
+        async with asyncio.timeout(10):
+            while "no graph: Prometheus does not answer." not in "".join(m["text"] for m in here.messages()):
+                await asyncio.sleep(0.02)
+        await here.hook("HighMemoryUsage", "i-0a1", severity="critical")
+        await here.hook("LowDiskSpace", "i-0a1", severity="warning")
+        async with asyncio.timeout(10):
+            while not any(message["attachments"] for message in here.messages()):
+                await asyncio.sleep(0.02)
+        await here.quiet()
+        pictured = {
+            m["text"].split("] ")[1].split(" ")[0]: [a["filename"] for a in m["attachments"]] for m in here.messages()
+        }
+        assert [name for name, files in pictured.items() if files] == ["HighMemoryUsage"]
+        await here.hook("HighMemoryUsage", "i-0b2", severity="critical")
+        await here.quiet()
+        assert len(asked) == 2, "what has not changed is not drawn again"
+        await here.hook("HighMemoryUsage", "i-0a1", "i-0b2", status="resolved", severity="critical")
+        async with asyncio.timeout(10):
+            while len(asked) < 3:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
+        await here.quiet()
+        assert asked[-1] is False
+        message = next(m for m in here.messages() if "HighMemoryUsage" in m["text"])
+        assert len(message["attachments"]) == 1
+        assert message["attachments"][0]["filename"] != pictured["attachments"][0]["filename"]
+
+
+async def test_a_message_that_somebody_deleted_is_posted_anew_and_pings_nobody(tmp_path: Path) -> None:
+    async with discord_part(tmp_path / "d") as part, watchtower(tmp_path, part) as here:
+        await here.hook("HighCPUUsage", "i-0a1")
+        await here.quiet()
+        [message] = here.messages()
+        client = here.board._channels.get_partial_messageable(cast.CHANNELS[CHANNEL])
+        await client.get_partial_message(int(message["id"])).delete()
+        await here.hook("HighCPUUsage", "i-0b2")
+        await here.quiet()
+        [again] = here.messages()
+        assert again["id"] != message["id"]
+        assert "i-0b2" in again["text"]
+        assert again["pings"]["roles"] == []

@@ -1,0 +1,279 @@
+"""The commands about alerts, typed in a Discord of the sandbox, with a real Alertmanager behind them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import select
+
+from bot.alerts.model import AlertGroup, SilenceKind
+from bot.alerts.store import AlertStore, GroupFilter
+from bot.db.tables import cards, events
+from bot.services.silences import SilenceService
+from bot.ui.card import Press
+from tests.wire.discord_world import ran, settled
+from tests.wire.front_room import FrontRoom, _handles_shown, open_front_room
+from tests.wire.monitoring_room import Alertmanager, alertmanager, free_port
+
+T = TypeVar("T")
+TOKEN = "token-of-alerts"
+CPU = {"alertname": "HighCPUUsage", "environment": "prod", "service": "app", "severity": "critical", "instance": "i-1"}
+DISK = {"alertname": "LowDiskSpace", "environment": "dev", "service": "app", "severity": "warning", "instance": "i-2"}
+STRAY = {"alertname": "CertificateExpiring", "severity": "warning"}
+PATIENCE_S = 30
+ROTA = {"rota": ["sre", "sre2"], "starts_at": "2026-01-05T09:00:00+00:00", "turn_days": 7, "zone": "Europe/Berlin"}
+
+
+@dataclass
+class Watch:
+    """The house, and the Alertmanager that it asks."""
+
+    room: FrontRoom
+    alertmanager: Alertmanager
+
+    @property
+    def store(self) -> AlertStore:
+        assert self.room.house.alerting is not None
+        return self.room.house.alerting.store
+
+    @property
+    def silences(self) -> SilenceService:
+        assert self.room.house.alerting is not None
+        return self.room.house.alerting.silences
+
+    async def said(self, user: str, command: str, **options: Any) -> str:
+        """The text of the private answer."""
+        answer = await ran(self.room.part, command, "answered", user=user, **options)
+        assert answer["ephemeral"]
+        return str(answer["text"])
+
+    async def offered(self, user: str, command: str, option: str, text: str = "") -> list[str]:
+        asked = {"user": user, "channel": "ops", "command": command, "option": option, "text": text, "options": {}}
+        sent = await self.room.part.autocomplete(asked)
+        return [choice["value"] for choice in (await settled(self.room.part, sent, "choices"))["choices"]]
+
+    async def group(self, name: str) -> AlertGroup:
+        """The open group of that alert, once it is there."""
+
+        async def look() -> AlertGroup | None:
+            found = await self.store.groups(GroupFilter(state="open", text=name))
+            return found[0] if found else None
+
+        return await eventually(look)
+
+    async def recorded(self, name: str) -> list[tuple[str, str, str]]:
+        """(actor, environment, text) of the events of that name, oldest first."""
+        statement = select(events.c.actor, events.c.environment, events.c.text).where(events.c.name == name)
+        found = await self.room.house.database.read(lambda c: c.execute(statement.order_by(events.c.id)).all())
+        return [(row.actor, row.environment, row.text) for row in found]
+
+
+async def eventually(look: Callable[[], Awaitable[T | None]]) -> T:
+    async with asyncio.timeout(PATIENCE_S):
+        while not (found := await look()):
+            await asyncio.sleep(0.05)
+    return found
+
+
+@pytest.fixture(scope="module")
+async def watch(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watch]:
+    path = tmp_path_factory.mktemp("watch")
+    port = free_port()
+    webhook = f"http://alertmanager:{TOKEN}@127.0.0.1:{port}/webhooks/alertmanager"
+    async with alertmanager(path / "alertmanager", webhook=webhook) as server:
+        section = {
+            "listen_port": port, "alertmanagers": [server.url], "reconcile_s": 0.3, "oncall": ROTA,
+            "routes": [{"name": "critical", "matchers": ['severity="critical"'], "channel": "alerts-critical"}],
+        }  # fmt: skip
+        secrets = {"QUARTERDECK_ALERTMANAGER_TOKEN": TOKEN}
+        async with open_front_room(path, changes={"alerts": section}, secrets=secrets) as room:
+            await server.post(CPU, DISK, STRAY)
+            opened = Watch(room, server)
+            for labels in (CPU, DISK, STRAY):
+                await opened.group(labels["alertname"])
+            yield opened
+
+
+async def test_what_fires_is_listed_worst_first_with_a_link_to_its_card(watch: Watch) -> None:
+    async def linked() -> str | None:
+        text = await watch.said("dev", "alerts list")
+        return text if text.count("[card]") == 3 else None
+
+    text = await eventually(linked)
+    assert "3 groups firing" in text
+    assert text.index("HighCPUUsage - prod") < text.index("LowDiskSpace - dev")
+    assert "nobody has it" in text
+    assert "1 group firing in dev" in await watch.said("dev", "alerts list", environment="dev")
+    assert "\nnone" in await watch.said("dev", "alerts list", state="acked")
+    assert "Refused" in await watch.said("guest", "alerts list")
+
+
+async def test_one_group_is_shown_in_full_and_others_are_not_known(watch: Watch) -> None:
+    group = await watch.group("HighCPUUsage")
+    text = await watch.said("dev", "alerts show", alert=f"A{group.id}")
+    assert "HighCPUUsage" in text and "i-1" in text
+    assert text.count("It is so") == 1
+    assert "is no alert that is known here" in await watch.said("dev", "alerts show", alert="A999")
+    assert "is no alert that is known here" in await watch.said("dev", "alerts show", alert="HighCPU")
+
+
+async def test_whoever_takes_an_alert_has_it_and_the_record_says_so(watch: Watch) -> None:
+    group = await watch.group("LowDiskSpace")
+    assert f"You have A{group.id} now" in await watch.said("dev", "alerts ack", alert=f"A{group.id}")
+    assert (await watch.group("LowDiskSpace")).acked_by == "dev"
+    assert "dev has it" in await watch.said("sre", "alerts list", state="acked")
+    assert "It was dev's" in await watch.said("sre", "alerts ack", alert=str(group.id))
+    assert [actor for actor, place, _ in await watch.recorded("alert.acked") if place == "dev"] == ["dev", "sre"]
+    assert "Refused" in await watch.said("guest", "alerts ack", alert=f"A{group.id}")
+
+
+async def test_a_silence_is_made_extended_listed_and_ended_in_alertmanager(watch: Watch) -> None:
+    text = await watch.said(
+        "sre", "silence create", matchers='alertname="HighCPUUsage", environment="prod"', length="2h", comment="known"
+    )
+    assert "Silenced" in text and "It meets 1 alert" in text
+    (silence,) = [one for one in await watch.silences.listed() if one.comment == "known"]
+    assert timedelta(minutes=119) < silence.ends_at - datetime.now(UTC) < timedelta(minutes=121)
+
+    async def silenced() -> bool:
+        return (await watch.group("HighCPUUsage")).silenced
+
+    await eventually(silenced)
+    assert "known" in await watch.said("dev", "silence list", environment="prod")
+    assert silence.am_id in await watch.offered("sre", "silence expire", "silence")
+    await watch.said("sre", "silence extend", silence=silence.am_id[:8], length="1d")
+    (longer,) = [one for one in await watch.silences.listed() if one.comment == "known"]
+    assert longer.ends_at - datetime.now(UTC) > timedelta(hours=23)
+    assert "silence:write" in await watch.said("dev", "silence expire", silence=longer.am_id)
+    assert "No longer silenced" in await watch.said("sre", "silence expire", silence=longer.am_id)
+    assert "is no silence that holds" in await watch.said("sre", "silence expire", silence=longer.am_id)
+    made = await watch.recorded("silence.created")
+    assert [(actor, place) for actor, place, text in made if "known" in text] == [("sre", "prod")]
+    assert [(actor, place) for actor, place, _ in await watch.recorded("silence.expired")] == [("sre", "prod")]
+    changes = await watch.room.house.changes.lately("prod", "app", timedelta(hours=2))
+    assert {change.kind for change in changes} >= {"silence"}
+
+
+async def test_dev_silences_dev_and_nothing_that_reaches_beyond_it(watch: Watch) -> None:
+    for matchers in ('alertname="LowDiskSpace"', 'environment="prod"', 'environment=~"dev"', 'environment!="prod"'):
+        text = await watch.said("dev", "silence create", matchers=matchers, length="1h")
+        assert "Refused" in text and "silence:write" in text, matchers
+    text = await watch.said("dev", "silence create", matchers="environment=dev", length="until resolved")
+    assert "Silenced" in text
+    (silence,) = [one for one in await watch.silences.listed() if one.kind is SilenceKind.UNTIL_RESOLVED]
+    assert "No longer silenced" in await watch.said("dev", "silence expire", silence=silence.am_id)
+
+
+@pytest.mark.parametrize(("options", "says"), [
+    ({"matchers": "", "length": "1h"}, "would silence everything"),
+    ({"matchers": "what now", "length": "1h"}, "is no matcher"),
+    ({"matchers": 'a=~"("', "length": "1h"}, "is no regular expression"),
+    ({"matchers": "a=b", "length": "soon"}, "neither a length nor a point in time"),
+    ({"matchers": "a=b", "length": "400d"}, "too long: 30 d at most"),
+    ({"matchers": "a=b", "length": "until resolved"}, "nothing to wait for"),
+])  # fmt: skip
+async def test_a_silence_that_makes_no_sense_is_refused_in_words(
+    watch: Watch, options: dict[str, str], says: str
+) -> None:
+    if not options["matchers"]:  # Discord refuses it already
+        options = {**options, "matchers": ","}
+    before = len(await watch.silences.listed())
+    assert says in await watch.said("sre", "silence create", **options)
+    assert len(await watch.silences.listed()) == before
+
+
+async def test_without_a_length_the_question_shows_what_it_would_meet(watch: Watch) -> None:
+    text = await watch.said("sre", "silence create", matchers='alertname=~"High.*|Low.*"')
+    assert "It meets 2 alerts that fire now" in text
+    assert "How long?" in text
+    offered = await watch.offered("sre", "silence create", "matchers", "highcpu")
+    assert 'alertname="HighCPUUsage"' in offered
+
+
+async def test_maintenance_is_of_one_place_planned_listed_and_ends_sooner_on_demand(watch: Watch) -> None:
+    text = await watch.said(
+        "sre", "maintenance start", environment="prod", length="90m", service="app", note="New disks", start="in 30m"
+    )
+    assert "Maintenance" in text and "service" in text
+    (window,) = [one for one in await watch.silences.listed() if one.kind is SilenceKind.MAINTENANCE]
+    assert window.ends_at - window.starts_at == timedelta(minutes=90)
+    assert window.starts_at > datetime.now(UTC) + timedelta(minutes=25)
+    assert "New disks" in await watch.said("dev", "maintenance list")
+    assert "Refused" in await watch.said("dev", "maintenance start", environment="prod", length="1h")
+    assert window.am_id in await watch.offered("sre", "maintenance end", "window")
+    assert "Maintenance is over" in await watch.said("sre", "maintenance end", window=window.am_id)
+    assert "none" in await watch.said("dev", "maintenance list")
+    assert [place for _, place, _ in await watch.recorded("maintenance.started")] == ["prod"]
+    assert [place for _, place, _ in await watch.recorded("maintenance.ended")] == ["prod"]
+
+
+async def test_an_override_puts_somebody_on_call_and_the_newest_one_wins(watch: Watch) -> None:
+    assert "is on call until" in await watch.said("dev", "oncall show")
+    text = await watch.said("sre", "oncall override", person="owner", until="4h", reason="Cover")
+    assert "owner" in text
+    turn = await watch.store.on_call()
+    assert turn is not None and turn.person == "owner"
+    assert "owner is on call until" in (shown := await watch.said("dev", "oncall show"))
+    assert "Cover" in shown
+    assert "no person of the configuration" in await watch.said("sre", "oncall override", person="nobody", until="4h")
+    assert "oncall:write" in await watch.said("dev", "oncall override", person="dev", until="4h")
+    assert [actor for actor, _, _ in await watch.recorded("oncall.overridden")] == ["sre"]
+
+
+async def test_a_shift_is_handed_over_on_one_card_and_only_the_receiver_takes_it(watch: Watch) -> None:
+    cpu = await watch.group("HighCPUUsage")
+    await watch.said("sre", "alerts ack", alert=f"A{cpu.id}")
+    await watch.room.ask("dev", "prod", end="never")
+    text = await watch.said("sre", "handover", to="sre2", note="Look at *the disks*.", until="6h")
+    assert "Handed to sre2" in text
+
+    async def card() -> dict[str, Any] | None:
+        found = watch.room.part.messages({"channel": "ops"})["messages"]
+        return next((one for one in found if "HANDOVER" in one["text"] and "as of" in one["text"]), None)
+
+    shown = await eventually(card)
+    for word in ("sre to sre2", "HighCPUUsage - prod", "acked by me", "operations", "locks", "Look at", "the disks"):
+        assert word in shown["text"], word
+    assert shown["pings"]["users"] == []
+    key, message_id = await _handover_card(watch)
+    handle = (await _handles(watch, key))[Press.TAKE_OVER]
+    refused = await watch.room.press("sre", message_id, handle)
+    assert "handed to sre2" in refused["text"]
+    taken = await watch.room.press("sre2", message_id, handle)
+    assert "You are on call until" in taken["text"]
+    turn = await watch.store.on_call()
+    assert turn is not None and turn.person == "sre2"
+    again = await watch.room.press("sre2", message_id, handle)
+    assert "You are on call until" in again["text"] or "not known" in again["text"]
+    assert [actor for actor, _, _ in await watch.recorded("handover.taken")] == ["sre2"]
+
+    async def drawn() -> dict[str, Any] | None:
+        found = watch.room.part.messages({"channel": "ops"})["messages"]
+        return next((one for one in found if "TAKEN" in one["text"]), None)
+
+    over = await eventually(drawn)
+    assert over["id"] == shown["id"]
+    assert [part["label"] for part in over["components"] if part["kind"] == "button"] == []
+
+
+async def _handover_card(watch: Watch) -> tuple[str, int]:
+    statement = select(cards.c.key, cards.c.message_id).where(cards.c.key.startswith("handover:"))
+    row = await watch.room.house.database.read(lambda c: c.execute(statement).one())
+    return row.key, row.message_id
+
+
+async def _handles(watch: Watch, key: str) -> dict[str, str]:
+    async def look() -> dict[str, str] | None:
+        return await watch.room.house.database.read(lambda c: _handles_shown(c, key))
+
+    return await eventually(look)
+
+
+async def test_figures_count_what_fired_and_come_with_a_picture(watch: Watch) -> None:
+    answer = await ran(watch.room.part, "alerts stats", "answered", user="dev", range="24h")
+    assert "HighCPUUsage" in answer["text"]
+    assert "people were called" in answer["text"]
+    assert "Refused" in await watch.said("dev", "alerts stats", range="9999d")

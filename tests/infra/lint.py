@@ -93,16 +93,6 @@ def yaml() -> list[str]:
     return said([program("yamllint"), "--strict", *files]) if files else ["there is no YAML file under infra/"]
 
 
-def compose() -> list[str]:
-    files = tracked("*compose*.yml", "*compose*.yaml")
-    if not files:
-        return []
-    tool = [program("docker-compose")] if shutil.which("docker-compose") else [program("docker"), "compose"]
-    if subprocess.run([*tool, "version"], capture_output=True, check=False).returncode != 0:
-        raise Absent("docker compose is not installed")
-    return [line for file in files for line in said([*tool, "-f", file, "config", "--quiet"])]
-
-
 def packer() -> list[str]:
     return said([program("packer"), "fmt", "-check", "-diff", str(INFRA / "packer")])
 
@@ -203,7 +193,6 @@ def plain_checks(copied: Path) -> list[Check]:
         Check("shellcheck", shell),
         Check("hadolint", dockerfiles),
         Check("yamllint", yaml),
-        Check("docker compose config", compose),
         Check("SSM documents", lambda: documents.complaints(INFRA / "host" / "ssm", program("shellcheck"))),
         Check("systemd units", lambda: units.complaints(INFRA / "host")),
     ]

@@ -183,6 +183,19 @@ async def test_alerts_of_other_receivers_and_silenced_ones_are_not_taken_over(tm
         assert len(await room.groups()) == 1
 
 
+async def test_while_the_api_is_silent_a_webhook_that_cannot_be_late_is_believed(tmp_path: Path) -> None:
+    async with inbox_room(tmp_path) as room:
+        await room.hook(alert())
+        await room.hook(alert(ends_at=END))
+        await room.store.lost_sight(room.clock())
+        room.clock.advance(minutes=4)
+        await room.hook(alert(value="95"))
+        assert await states(room) == {"i-0a1": "resolved"}
+        room.clock.advance(minutes=2)
+        await room.hook(alert(value="96"))
+        assert await states(room) == {"i-0a1": "firing"}
+
+
 # ---- when nobody answers -------------------------------------------------------------------------------------------
 
 

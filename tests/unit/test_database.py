@@ -123,6 +123,8 @@ def contents(path: Path, columns: dict[str, list[str]] | None = None) -> dict[st
         for table in sorted(set(look.get_table_names()) - {"alembic_version"}):
             names = [column["name"] for column in look.get_columns(table)]
             if columns is not None:
+                if table not in columns:
+                    continue  # a later schema's
                 names = columns[table]
             rows = connection.exec_driver_sql(f"SELECT {', '.join(names)} FROM {table} ORDER BY 1")
             found[table] = [tuple(row) for row in rows]

@@ -1,6 +1,7 @@
 """Asking, voting, cancelling and expiring, over a real database; nothing is run here."""
 
 import asyncio
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from bot.db.cards import Priority
 from bot.db.tables import cards, events, operations
 from bot.errors import Refused, Unavailable
 from bot.ops.engine import Engine, NeedsConfirmation
-from bot.ops.model import Operation, Request, Status, Verdict
+from bot.ops.handler import Run
+from bot.ops.model import Json, Operation, Plan, Request, Status, Verdict
+from bot.ops.rules import action_of
 from bot.policy import Action, PolicyRow, seeded_rows
-from tests.unit.engine_room import DEV, DEV2, GUEST, OPS_CHANNEL, OWNER, SRE, SRE2, Room, open_room
+from tests.unit.engine_room import DEV, DEV2, GUEST, OPS_CHANNEL, OWNER, SRE, SRE2, Deploy, Room, open_room
 
 TWO_OF_PROD = (
     PolicyRow(Action.DEPLOY, "prod", ("dev",), approvers=("sre",), quorum=2),
@@ -392,3 +395,77 @@ async def test_events_of_a_door_fold_by_rule_and_others_do_not(tmp_path: Path) -
 
 def test_the_seeded_rows_cover_the_two_environments() -> None:
     assert {row.environment for row in seeded_rows() if row.action is Action.DEPLOY} == {"dev", "prod"}
+
+
+# ---- what a plan brings ---------------------------------------------------------------------------------------------
+
+
+class Elsewhere(Deploy):
+    """Plans for another environment than the one that was asked for, and notes for whom it plans."""
+
+    asked_by: str = ""
+
+    async def plan(self, request: Request, requester: str) -> Plan:
+        self.asked_by = requester
+        return replace(await super().plan(request, requester), environment="prod")
+
+
+async def test_a_plan_for_another_environment_than_the_request_is_refused(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        room.registry.add(handler := Elsewhere(kind="rollback"))
+        with pytest.raises(Refused, match=r"^The plan is for prod, the request for dev\.$") as refusal:
+            await room.ask(kind="rollback")
+        assert (refusal.value.rule, handler.asked_by) == ("plan", "dev")
+
+
+def test_a_kind_without_an_action_is_refused_by_name() -> None:
+    with pytest.raises(Refused, match=r"^The policy knows no action teleport:run, so nobody may do that\.$") as refusal:
+        action_of("teleport")
+    assert refusal.value.rule == "no rule"
+
+
+async def test_an_operation_keeps_what_was_asked_and_which_one_it_follows(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        first = await room.ask()
+        params = {"service": "app", "commit": "b" * 40}
+        request = Request(key="again", kind="deploy", environment="dev", params=params, parent_id=first.id)
+        asked = await room.engine.request(request, DEV)
+        kept = await room.engine.operation(asked.id)
+        assert (kept.parent_id, kept.request_key, kept.params) == (first.id, "again", params)
+
+
+@dataclass
+class OfImage(Deploy):
+    """A deploy whose version is a commit and the image that was built of it."""
+
+    image: str | None = "sha256:1"
+
+    async def plan(self, request: Request, requester: str) -> Plan:
+        plan = await super().plan(request, requester)
+        return replace(plan, content={**plan.content, "image": self.image})
+
+    async def run(self, run: Run) -> Json:
+        return {**await super().run(run), "image": self.image}
+
+
+@pytest.mark.parametrize(("image", "status"), [
+    ("sha256:1", Status.APPROVED), ("sha256:2", Status.PENDING), (None, Status.APPROVED),
+])  # fmt: skip
+async def test_verified_is_the_image_and_not_only_the_commit(tmp_path: Path, image: str | None, status: Status) -> None:
+    async with open_room(tmp_path) as room:
+        room.registry.add(deploy := OfImage())
+        deploy.gate.set()
+        await room.start()
+        asked = await room.ask(environment="prod", commit="a" * 40)
+        await room.approve(asked)
+        await room.becomes(asked, Status.SUCCEEDED)
+        await room.executors.pop().close()
+        room.registry.add(OfImage(kind="rollback", image=image))
+        asked = await room.ask(SRE, environment="prod", kind="rollback", commit="a" * 40)
+        assert asked.status is status
+
+
+async def test_what_names_no_commit_was_never_verified(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        asked = await room.ask(SRE, environment="prod", kind="rollback", commit="")
+        assert asked.status is Status.PENDING

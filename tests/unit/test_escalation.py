@@ -4,8 +4,13 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 from bot.alert_settings import AlertSettings, EscalationStep, RouteSettings
+from bot.alerts.model import Reason
+from bot.alerts.payload import parse
 from bot.alerts.rota import Turn
+from bot.alerts.store import AlertStore, GroupFilter
+from bot.db.database import Database
 from bot.services.escalation import Called, Escalation, called
+from tests.payloads import alert, payload
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 TURN = Turn("ada", NOW - timedelta(days=1), NOW + timedelta(days=1))
@@ -59,3 +64,38 @@ async def test_all_steps_that_are_due_are_taken_in_their_order_and_those_who_too
         (17, 2, (), ("ada",), NOW, "on call"),
         (17, "reminder", (), ("ben",), NOW, ""),
     ]
+
+
+ROUTE = RouteSettings(
+    name="prod", channel="alerts", role="dev", ack_reminder_s=600,
+    escalation=(EscalationStep(after_s=60, role="sre"), EscalationStep(after_s=120, person="ben")),
+)  # fmt: skip
+
+
+async def test_over_crashes_each_step_is_taken_once_and_an_ack_ends_them_and_is_reminded_of(tmp_path):
+    database = await Database.open(tmp_path / "quarterdeck.db")
+    settings, clock = AlertSettings(routes=(ROUTE,)), [NOW]
+    store = AlertStore(database, settings=settings, channels={"alerts": 5}, now=lambda: clock[0])
+    body = payload([alert("DiskFull", "db-1", severity="critical")])
+    await store.take(body, parse(body), source="test", received_at=NOW)
+    await store.apply_next()
+    (group,) = await store.groups(GroupFilter())
+
+    async def calls(seconds):
+        clock[0] = NOW + timedelta(seconds=seconds)
+        for _ in range(2):  # twice, by two processes: what was taken is a row
+            await Escalation(store=store, settings=settings, now=lambda: clock[0]).look()
+        found = sorted(await store.pings(group.id), key=lambda ping: ping.id)
+        return [(ping.reason, *ping.roles, *ping.people) for ping in found]
+
+    first = (Reason.FIRST, "dev")
+    assert await calls(59) == [first]
+    assert await calls(60) == [first, (Reason.ESCALATION, "sre")]
+    assert await calls(119) == [first, (Reason.ESCALATION, "sre")]
+    steps = [first, (Reason.ESCALATION, "sre"), (Reason.ESCALATION, "ben")]
+    assert await calls(5000) == steps
+    await store.ack(group.id, "ada", clock[0])
+    assert await calls(5599) == steps
+    assert await calls(5600) == [*steps, (Reason.REMINDER, "ada")]
+    assert await calls(6199) == [*steps, (Reason.REMINDER, "ada")]
+    await database.close()

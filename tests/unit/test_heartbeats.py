@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.alert_settings import AlertSettings, HeartbeatSettings
+from bot.alerts.store import AlertStore, GroupFilter
+from bot.db.database import Database
 from bot.services.heartbeats import Heartbeats, Pulse, pulse
 from bot.services.outside import ALERTMANAGER, PROMETHEUS, Outside
 
@@ -112,3 +114,41 @@ async def test_one_that_was_never_heard_says_so(room):
     ((_, _, _, annotations, *_),) = await look(181)
     assert "was never heard" in annotations["summary"]
     assert "Prometheus is not asked from here." in annotations["description"]
+
+
+async def test_in_the_rows_it_is_one_alert_over_restarts_that_calls_once_and_ends(tmp_path):
+    database = await Database.open(tmp_path / "quarterdeck.db")
+    settings = AlertSettings(heartbeats=(BEAT,))
+    store = AlertStore(database, settings=settings, channels={"alerts": 5, "ops": 6})
+    clock = [START]
+
+    def started():
+        return Heartbeats(store=store, settings=settings, now=lambda: clock[0])
+
+    async def groups():
+        return await store.groups(GroupFilter(state="all"), episodes=True)
+
+    await store.beat("Watchdog", at(-10))
+    before = started()
+    await before.look()
+    assert await groups() == ()
+    clock[0] = at(500)
+    await before.look()
+    (group,) = await groups()
+    assert (group.own, group.open, group.channel, group.severity, group.title) == (
+        True, True, "ops", "critical", "HeartbeatLost",
+    )  # fmt: skip
+    assert [ping.roles for ping in await store.pings(group.id)] == [("sre",)]
+    clock[0] = at(600)
+    after = started()
+    await after.look()
+    clock[0] = at(800)
+    await after.look()
+    assert [one.id for one in await groups()] == [group.id]
+    assert len(await store.pings(group.id)) == 1
+    await store.beat("Watchdog", at(801))
+    clock[0] = at(810)
+    await after.look()
+    (ended,) = await groups()
+    assert (ended.id, ended.open, ended.firing) == (group.id, False, 0)
+    await database.close()

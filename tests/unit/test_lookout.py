@@ -122,3 +122,46 @@ async def test_a_refusal_at_the_command_line_says_its_door(tmp_path: Path) -> No
                 await lookout(room, OPEN_BUT_PROD).operation(of_prod, here)
         (event,) = await room.engine.audit(AuditFilter(actor="dev", environment="prod", limit=1))
         assert (event.data["door"], event.count) == ("command line", 2)
+
+
+async def test_a_page_says_whether_there_is_more_also_to_those_who_see_everything(tmp_path: Path) -> None:
+    async with open_room(tmp_path, rows=OPEN_BUT_PROD) as room:
+        await asked(room, "prod", "dev", "prod", "dev")
+        looking = lookout(room, OPEN_BUT_PROD)
+        for limit, older in ((3, True), (4, False), (5, False)):
+            assert (await looking.operations(SRE, Filter(limit=limit))).older is older
+        events = (await looking.audit(SRE, AuditFilter())).found
+        assert len(events) > 2
+        for limit, older in ((len(events) - 1, True), (len(events), False)):
+            page = await looking.audit(SRE, AuditFilter(limit=limit))
+            assert (page.found, page.older) == (events[:limit], older)
+
+
+async def test_what_is_hidden_is_counted_as_far_as_the_page_reaches(tmp_path: Path) -> None:
+    async with open_room(tmp_path, rows=OPEN_BUT_PROD) as room:
+        await asked(room, "prod", "dev", "prod", "dev", "prod", "dev", "prod", "dev")
+        looking = lookout(room, OPEN_BUT_PROD)
+        page = await looking.operations(DEV, Filter(limit=3))
+        assert (len(page.found), page.hidden, page.older) == (3, 2, True)
+        for number in range(4):
+            await room.engine.record("door.refused", "guest", f"{number}", {"rule": f"{number}", "environment": "prod"})
+            await room.engine.record("config.loaded", "bot", f"{number}")
+        record = await looking.audit(DEV, AuditFilter(limit=3))
+        assert (len(record.found), record.hidden, record.older) == (3, 2, True)
+
+
+async def test_the_record_has_a_rule_of_its_own(tmp_path: Path) -> None:
+    rows = (*RUNS, PolicyRow(Action.OPERATION_VIEW, "*", requesters=("*",)),
+            PolicyRow(Action.AUDIT_VIEW, "*", requesters=("sre",)))  # fmt: skip
+    async with open_room(tmp_path, rows=rows) as room:
+        await asked(room, "dev")
+        assert (await lookout(room, rows).operations(DEV, Filter())).hidden == 0
+        assert (await lookout(room, rows).audit(DEV, AuditFilter())).found == ()
+
+
+async def test_a_refusal_says_how_to_get_there(tmp_path: Path) -> None:
+    async with open_room(tmp_path, rows=OPEN_BUT_PROD) as room:
+        (of_prod,) = await asked(room, "prod")
+        with pytest.raises(Refused) as refusal:
+            await lookout(room, OPEN_BUT_PROD).operation(of_prod, DEV)
+        assert "sre" in refusal.value.hint

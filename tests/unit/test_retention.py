@@ -6,11 +6,16 @@ from typing import Any
 
 from sqlalchemy import func, select, update
 
-from bot.db.tables import cards, events, handles, operations, schedule_runs
+from bot.alert_settings import AlertSettings
+from bot.alerts.payload import parse
+from bot.alerts.reading import GroupFilter
+from bot.alerts.store import AlertStore
+from bot.db.tables import alert_episodes, cards, events, handles, operations, schedule_runs
 from bot.ops.model import Operation, Status
 from bot.services.retention import CHUNK, Forgotten, Retention
 from bot.settings import RetentionSettings
 from bot.ui.board_store import BoardStore, Mint
+from tests.payloads import STARTED_AT, alert, payload
 from tests.unit.engine_room import SRE, Room, open_room
 
 DAYS = RetentionSettings(events_days=400, handles_days=90, cards_days=60, runs_days=30, logs_days=20)
@@ -116,3 +121,24 @@ async def test_many_rows_go_in_several_transactions_and_all_of_them(tmp_path: Pa
         )
         assert (await later(room, 31).forget()).runs == len(moments)
         assert await count(room, schedule_runs) == 1
+
+
+async def test_payloads_go_before_the_groups_that_they_made_and_open_ones_stay(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        store = AlertStore(room.database, settings=AlertSettings(), channels={"alerts": 1}, now=room.clock)
+        ended = [alert("Over", "i-1", status="resolved", ends_at=STARTED_AT + timedelta(minutes=5))]
+        for body in (payload([alert("Over", "i-1")]), payload([alert("Fires", "i-2")]), payload(ended)):
+            await store.take(body, parse(body), source="", received_at=room.clock())
+        while await store.apply_next():
+            pass
+        assert await later(room, 30).forget() == NOTHING
+        assert (await later(room, 31).forget()).payloads == 3
+        assert (await later(room, 400).forget()).alerts == 0
+        assert (await later(room, 401).forget()).alerts == 1
+        (left,) = await store.groups(GroupFilter(state="all"))
+        assert left.title == "Fires"
+        assert await count(room, alert_episodes) == 1
+        kept = await room.database.read(
+            lambda c: list(c.scalars(select(cards.c.key).where(cards.c.key.startswith("alert:"))))
+        )
+        assert kept == [left.card_key]

@@ -63,7 +63,7 @@ async def _open_clocks(
         store=store, settings=settings, outside=core.outside, alertmanager_at=lambda: reconciler.started_at
     )
     escalation = Escalation(store=store, settings=settings)
-    road = SecondRoad(store=store, aws=core.clients.aws, settings=settings)
+    road = SecondRoad(store=store, aws=core.clients.aws, settings=settings, metrics=core.metrics)
     for sweeps in ((silences.keep,), (heartbeats.look, escalation.look), (road.look,)):
         around = Schedule(core.database, sweeps=sweeps, tick_s=CLOCK_S)
         stack.push_async_callback(around.close)

@@ -32,7 +32,8 @@ from bot.settings import DiscordSettings
 PRESENCE_PAUSE_S = 15.0
 """Between two changes of the presence; Discord closes a socket that sends too much (120 messages in 60 s)."""
 RETRY_FIRST_S = 1.0
-RETRY_LONGEST_S = 15.0
+RETRY_LONGEST_S = 3.0
+"""Between two logins of a start during an outage: one cheap question, and alerts wait behind it."""
 IMPATIENCE_FIRST_S = 10.0
 IMPATIENCE_LONGEST_S = 120.0
 """How long the gateway may stay away while REST answers, before the connection is begun anew: discord.py's own pauses

@@ -1,5 +1,7 @@
 """Every metric of the bot, named and helped in one place. Rooms are handed the object and count; nothing is global."""
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -166,7 +168,14 @@ class Metrics:
 
         self.alertmanager_reachable = Gauge(
             "quarterdeck_alertmanager_reachable",
-            "1 while Alertmanager's own API answers, 0 while it does not.",
+            "1 while Alertmanager's own API answers, 0 while it does not, NaN where none is asked.",
+            registry=self.registry,
+        )
+        self.alertmanager_reachable.set(math.nan)
+        self.second_road = Counter(
+            "quarterdeck_second_road",
+            "Messages to the second road by what became of them (`sent`, `not sent`, `unknown`).",
+            ("outcome",),
             registry=self.registry,
         )
 

@@ -26,6 +26,7 @@ TOPICS = {
 ACTIONS = [app_commands.Choice(name=action.value, value=action.value) for action in sorted(CONFIGURABLE)]
 
 DATABASE_SILENT_S = 10.0
+ON_MESSAGE = discord.AppCommandType.message
 
 
 class About(commands.Cog):
@@ -55,6 +56,8 @@ class About(commands.Cog):
             if isinstance(command, app_commands.Command):
                 topic = TOPICS.get(command.qualified_name.split(" ")[0], "The bot")
                 topics.setdefault(topic, []).append(_help_line(house, actor, command))
+        for menu in interaction.client.tree.walk_commands(guild=interaction.guild, type=ON_MESSAGE):
+            topics.setdefault("Alerts", []).append(_menu_line(house, actor, menu))
         lines = [line for topic, under in topics.items() for line in (f"**{topic}**", *under)]
         await send(interaction, notice(fitted(lines, DISPLAY_LIMIT - 100), share=True))
 
@@ -104,6 +107,11 @@ def _help_line(house: House, actor: Actor, command: app_commands.Command[Any, ..
     if over is not None and may != "you: no":
         may = verdict_over(house, actor, over)
     return f"/{command.qualified_name}: {command.description} · {may}"
+
+
+def _menu_line(house: House, actor: Actor, menu: app_commands.ContextMenu) -> str:
+    action = action_of(menu)
+    return f"“{menu.name}” in a message's menu · {verdict(house, actor, action) if action else 'you: no'}"
 
 
 async def setup(bot: commands.Bot) -> None:

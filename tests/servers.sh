@@ -10,7 +10,7 @@ packages=(
   chromium
   podman runc iptables containernetworking-plugins golang-github-containernetworking-plugin-dnsname mmdebstrap
   docker-registry
-  packer iproute2 curl systemd gpg openssh-client python3
+  packer iproute2 curl systemd gpg openssh-client openssl python3
   prometheus prometheus-alertmanager prometheus-node-exporter
 )
 policy=/usr/sbin/policy-rc.d

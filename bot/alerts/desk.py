@@ -13,8 +13,9 @@ from sqlalchemy.dialects import sqlite
 
 from bot.alert_settings import EscalationStep
 from bot.alerts import episodes, rota
+from bot.alerts.calls import Row
 from bot.alerts.episodes import Report, Written
-from bot.alerts.groups import Chosen, Origin, Row
+from bot.alerts.groups import Chosen, Groups, Origin
 from bot.alerts.inbox import BEAT
 from bot.alerts.model import OWN, Alert, AlertGroup, Override, Ping, Reason, Silence, State
 from bot.alerts.payload import fingerprint_of
@@ -50,7 +51,7 @@ class DueEscalation:
     due_at: datetime
 
 
-class Desk(Reading):
+class Desk(Groups, Reading):
     """Acks and what else people and clocks write."""
 
     # ---- acks --------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ is applied: a process that is killed at any instant has either done all of it or
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,10 +18,11 @@ from sqlalchemy import Connection, RowMapping, bindparam, case, func, select, up
 from sqlalchemy.dialects import sqlite
 
 from bot.alerts import episodes
+from bot.alerts.calls import UNSEEN_SINCE
 from bot.alerts.episodes import Known, Report, Told, Verdict, Written
 from bot.alerts.groups import Chosen, Groups, Origin
 from bot.alerts.model import Alert, Payload
-from bot.alerts.payload import Malformed, identity, parse
+from bot.alerts.payload import Malformed, parse
 from bot.db.tables import alert_groups, alert_moments, alert_payloads
 
 BATCH = 64
@@ -177,7 +178,6 @@ class Inbox(Groups):
                 common_annotations=payload.common_annotations if fires else None,
                 external_url=payload.external_url,
                 truncated=payload.truncated,
-                identity=identity(payload),
                 body_digest=digest,
             ),
             told=tuple(self.told(alert) for alert in _newest(alerts)),
@@ -228,11 +228,10 @@ class Inbox(Groups):
         """Hold what the payload says against what is known, and write the difference."""
         at = ready.received_at
         known = episodes.known_of(connection, [told.fingerprint for told in ready.told])
-        judged = []
-        for told in ready.told:
-            one = known.get(told.fingerprint)
-            verdict = episodes.judge(told.alert, told.starts_at, one, told_at=at, final=self.api_speaks)
-            judged.append((told, one, verdict))
+        judged = _judged(ready, known, final=self.api_speaks)
+        late = any(verdict is Verdict.LATE for _, _, verdict in judged)
+        if late and self.api_speaks and connection.execute(UNSEEN_SINCE).first() is not None:
+            judged = _judged(ready, known, final=False)  # there is no better word than the webhook's
         if all(verdict is Verdict.LATE for _, _, verdict in judged):
             return (None if of_key is None else int(of_key["id"])), False
         fresh = [told for told, _, verdict in judged if verdict in (Verdict.NEW, Verdict.REOPENS)]
@@ -245,6 +244,16 @@ class Inbox(Groups):
         for group_id in _others(judged) - {chosen.id}:
             shown |= self.refresh(connection, Chosen(group_id), at=at, written=Written(retold=1))
         return chosen.id, shown
+
+
+def _judged(ready: Ready, known: Mapping[str, Known], *, final: bool) -> list[tuple[Told, Known | None, Verdict]]:
+    """What each report of the payload means."""
+    found = []
+    for told in ready.told:
+        one = known.get(told.fingerprint)
+        verdict = episodes.judge(told.alert, told.starts_at, one, told_at=ready.received_at, final=final)
+        found.append((told, one, verdict))
+    return found
 
 
 def _others(judged: Sequence[tuple[Told, Known | None, Verdict]]) -> set[int]:

@@ -44,7 +44,7 @@ class Intake:
         self._woken_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._failed: tuple[int, int] = (0, 0)
-        """The payload that could not be applied, and how often."""
+        """The oldest payload when one could not be applied, and how often that was so."""
         if on_change is not None:
             store.on_change(on_change)
 
@@ -73,8 +73,9 @@ class Intake:
                     await self._wake.wait()
             self._wake.clear()
             try:
-                while await self._store.apply_next(limit=BATCH if await self._lull() else BUSY_LIMIT):
+                while await self._store.apply_next(limit=await self._limit()):
                     pass
+                self._failed = (0, 0)
                 await self._store.settle(self._store.now())
             except Unavailable as error:
                 _log.warning("alerts cannot be applied now, and wait: %s", error)
@@ -82,6 +83,11 @@ class Intake:
             except Exception:  # the task's border: whatever is wrong with one payload, the others are not lost
                 _log.exception("a payload could not be applied")
                 await self._again()
+
+    async def _limit(self) -> int:
+        """How many are applied next: one by one while something is wrong with one of them, so that it is known which."""
+        lull = await self._lull()
+        return 1 if self._failed[0] else BATCH if lull else BUSY_LIMIT
 
     async def _lull(self) -> bool:
         """Wait until nothing was taken for a moment; whether it came to that."""

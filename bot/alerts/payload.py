@@ -1,11 +1,10 @@
-"""From the body of a webhook to a payload, and what makes two payloads the same. Pure.
+"""From the body of a webhook to a payload. Pure.
 
 Alertmanager's webhook, version 4 (https://prometheus.io/docs/alerting/latest/configuration/#webhook_config), as its
 releases 0.25 to 0.34 really write it: an alert that fires ends in the year 1, fractions of a second have up to nine
 digits, texts are raw. Long bodies are read alert by alert, so that no single call keeps other threads waiting.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -70,19 +69,6 @@ def parse(body: bytes) -> Payload:
         )
     except (TypeError, ValueError) as error:
         raise Malformed(f"The body is not what Alertmanager writes: {str(error)[:200]}.", "shape") from None
-
-
-def identity(payload: Payload) -> str:
-    """What two payloads share that tell the same: a repeat, or another member of the cluster that tells it as well.
-
-    Never where Alertmanager is reached: members differ in that. Annotations are left out, because their figures move.
-    """
-    parts = sorted(
-        f"{alert.fingerprint} {'f' if alert.firing else 'r'} {int(alert.starts_at.timestamp())}"
-        for alert in payload.alerts
-    )
-    text = "\n".join((payload.group_key, str(payload.truncated), *parts))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def fingerprint_of(labels: Labels) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, case, func, not_, or_, select, type_coerce
 
 from bot.alerts import pings
+from bot.alerts.calls import UNSEEN_SINCE, Calls
 from bot.alerts.episodes import chunked
-from bot.alerts.groups import Groups
 from bot.alerts.model import (
     AlertGroup,
     Episode,
@@ -25,8 +25,7 @@ from bot.alerts.model import (
     Statistics,
 )
 from bot.alerts.rows import episode_of, group_of, ping_of, silence_of
-from bot.alerts.sightings import UNSEEN
-from bot.db.tables import alert_episodes, alert_groups, alert_moments, alert_pings, alert_silences
+from bot.db.tables import alert_episodes, alert_groups, alert_pings, alert_silences
 from bot.policy import EVERYWHERE, Sight
 
 e, g, c, s = alert_episodes.c, alert_groups.c, alert_pings.c, alert_silences.c
@@ -55,7 +54,7 @@ class GroupFilter:
     before_id: int | None = None
 
 
-class Reading(Groups):
+class Reading(Calls):
     """The queries. Each is one read."""
 
     # ---- groups ------------------------------------------------------------------------------------------------
@@ -103,8 +102,7 @@ class Reading(Groups):
         }
         if not rows:
             return {}
-        unseen = alert_moments.c
-        unseen_since = connection.execute(select(unseen.at).where(unseen.name == UNSEEN)).scalar()
+        unseen_since = connection.execute(UNSEEN_SINCE).scalar()
         called = _opening_pings(connection, rows)
         members = _members(connection, rows, most) if episodes else {}
         silences = self._silences_of(connection, [row["id"] for row in rows.values() if row["suppressed"]])
@@ -133,7 +131,10 @@ class Reading(Groups):
             for group_id, am_ids in connection.execute(statement):
                 by.setdefault(group_id, {}).update(dict.fromkeys(am_ids))
         known = _silences(connection, {one for am_ids in by.values() for one in am_ids})
-        return {group_id: [known[one] for one in am_ids if one in known] for group_id, am_ids in by.items()}
+        return {
+            group_id: [known[one] for one in am_ids if one in known and known[one].open]
+            for group_id, am_ids in by.items()
+        }
 
     # ---- what fires --------------------------------------------------------------------------------------------
 

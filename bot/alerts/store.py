@@ -3,8 +3,8 @@
 Each method is one transaction. Whatever changes a group also writes its pings and marks its card, in the same one.
 """
 
+from bot.alerts.calls import Recorder
 from bot.alerts.desk import Desk, DueEscalation, Event
-from bot.alerts.groups import Recorder
 from bot.alerts.inbox import Inbox, Outcome
 from bot.alerts.reading import GroupFilter
 from bot.alerts.sightings import Sightings

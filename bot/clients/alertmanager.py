@@ -51,10 +51,10 @@ class AlertmanagerClient:
         self.answered = ""
 
     async def picture(self) -> Picture:
-        """All that one of them says now: alerts, groups, silences and since when it runs.
+        """What one of them says now: alerts, silences and since when it runs.
 
         Raises:
-            Unavailable: none of them answers with all four.
+            Unavailable: none of them answers with all three.
         """
         return await self._any(self._picture_of)
 
@@ -117,13 +117,12 @@ class AlertmanagerClient:
     # ---- the wire --------------------------------------------------------------------------------------------
 
     async def _picture_of(self, url: str) -> Picture:
-        status, alerts, groups, silences = await asyncio.gather(
+        status, alerts, silences = await asyncio.gather(
             self._status_of(url),
             self._listed(url, "/alerts", LiveAlert.from_json),
-            self._listed(url, "/alerts/groups", LiveGroup.from_json),
             self._listed(url, "/silences", LiveSilence.from_json),
         )
-        return Picture(named(url), status, alerts, groups, silences)
+        return Picture(named(url), status, alerts, silences)
 
     async def _any(self, ask: Callable[[str], Awaitable[T]]) -> T:
         """The answer of the first that has one. Those that have none go to the end of the line.

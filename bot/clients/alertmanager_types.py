@@ -57,7 +57,10 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class LiveAlert:
-    """An alert that Alertmanager holds as firing now. Whether it fires is never read from an end time."""
+    """An alert that Alertmanager holds as firing now. Whether it fires is never read from an end time.
+
+    `muted_by` are time intervals of its route; only the alerts of groups have it, and only since 0.28.
+    """
 
     fingerprint: str
     labels: Mapping[str, str]
@@ -68,6 +71,7 @@ class LiveAlert:
     state: AlertState
     silenced_by: tuple[str, ...] = ()
     inhibited_by: tuple[str, ...] = ()
+    muted_by: tuple[str, ...] = ()
     receivers: tuple[str, ...] = ()
 
     @classmethod
@@ -86,6 +90,7 @@ class LiveAlert:
             state=AlertState(status["state"]),
             silenced_by=tuple(map(str, status.get("silencedBy") or ())),
             inhibited_by=tuple(map(str, status.get("inhibitedBy") or ())),
+            muted_by=tuple(map(str, status.get("mutedBy") or ())),
             receivers=tuple(str(receiver["name"]) for receiver in row.get("receivers") or ()),
         )
 
@@ -183,12 +188,11 @@ class AlertmanagerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Everything that one Alertmanager says at one moment. `source` names it, without credentials."""
+    """What one Alertmanager says at one moment. `source` names it, without credentials."""
 
     source: str
     status: AlertmanagerStatus
     alerts: tuple[LiveAlert, ...]
-    groups: tuple[LiveGroup, ...]
     silences: tuple[LiveSilence, ...]
 
 

@@ -26,7 +26,8 @@ POINTS_MAX = 300
 """Of one curve: more than a chart can show, and far below Prometheus' own 11,000."""
 QUERY_MAX_BYTES = 6000
 """Of a query as it stands in an address, which is where the library puts it; many proxies end at 8 kB."""
-ANSWER_MAX_BYTES = 4 * 2**20
+ANSWER_MAX_BYTES = 2 * 2**20
+"""Some 250 curves of 300 points; what is longer keeps the interpreter busy for too long at once."""
 LISTING_MAX_BYTES = 32 * 2**20
 CONNECT_TIMEOUT_S = 2.0
 MARGIN_S = 0.5
@@ -95,6 +96,7 @@ class PrometheusClient:
         self._hearing = hearing
         self._pool = DaemonPool("prometheus", concurrency)
         self._local = threading.local()
+        self._turn = threading.Lock()
 
     def close(self) -> None:
         """Let the threads go; what hangs is left to the end of the process."""
@@ -187,21 +189,21 @@ class PrometheusClient:
     def _link(self) -> "_Link":
         link: _Link | None = getattr(self._local, "link", None)
         if link is None:
-            link = self._local.link = _Link(self._url, self._headers)
+            link = self._local.link = _Link(self._url, self._headers, self._turn)
         return link
 
 
 class _Link:
     """One thread's way to Prometheus. The library is imported by the first question: it takes a tenth of a second."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str], turn: threading.Lock) -> None:
         from prometheus_api_client import PrometheusConnect
         from urllib3.util.retry import Retry
 
         from bot.clients.prometheus_session import BoundedSession
 
         self._url = url
-        self._session = BoundedSession(headers)
+        self._session = BoundedSession(headers, turn)
         self.connect = PrometheusConnect(url, retry=Retry(total=0), session=self._session)
         self.timeouts = (CONNECT_TIMEOUT_S, CONNECT_TIMEOUT_S)
         self._given_s = 0.0
@@ -259,6 +261,8 @@ class _Link:
             raise Unavailable(PART, f"Prometheus cannot be reached ({type(error).__name__}).") from error
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise Unavailable(PART, "Prometheus answered with something that is not its API's.") from error
+        finally:
+            self._session.done()
 
     def _too_late(self) -> Unavailable:
         return Unavailable(PART, f"Prometheus did not answer within {self._given_s:g} s.")

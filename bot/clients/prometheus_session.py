@@ -6,6 +6,7 @@ that waits for it could not be stopped from outside.
 """
 
 import io
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,10 +26,16 @@ class TooLate(Exception):
 
 
 class BoundedSession(requests.Session):
-    """One thread's session. `last` is the newest answer. Redirects and the proxies of the machine are not followed."""
+    """One thread's session. `last` is the newest answer. Redirects and the proxies of the machine are not followed.
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
+    An answer is handed out only when `turn` is free, and the turn is kept until `done`: what reads answers keeps the
+    interpreter busy, and several at once would make the event loop wait for each of them.
+    """
+
+    def __init__(self, headers: Mapping[str, str], turn: threading.Lock) -> None:
         super().__init__()
+        self._turn = turn
+        self._has_turn = False
         self.trust_env = False
         self.headers.update(headers)
         self.last: requests.Response | None = None
@@ -57,7 +64,15 @@ class BoundedSession(requests.Session):
             raise
         answer.raw = io.BytesIO(whole)
         self.last = answer
+        self._turn.acquire()
+        self._has_turn = True
         return answer
+
+    def done(self) -> None:
+        """The answer has been read, or there was none: it is somebody else's turn."""
+        if self._has_turn:
+            self._has_turn = False
+            self._turn.release()
 
     def _whole(self, answer: requests.Response) -> bytes:
         body = bytearray()

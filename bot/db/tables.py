@@ -280,8 +280,7 @@ alert_groups = Table(
     Column("escalation_step", Integer, nullable=False, server_default="0"),
     Column("flaps", Integer, nullable=False, server_default="0"),
     Column("flapping_until", UtcDateTime),
-    # What its last payload said, and where it came from: the same again is a repeat, or another member's word.
-    Column("identity", Text, nullable=False, server_default=""),
+    # sha256 of its last payload: the same bytes again are a repeat.
     Column("body_digest", Text, nullable=False, server_default=""),
     Column("previous_id", Integer, ForeignKey("alert_groups.id")),
     Column("seeded", Boolean(create_constraint=False), nullable=False, server_default="0"),

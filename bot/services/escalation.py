@@ -42,6 +42,7 @@ class Escalation:
     def __init__(self, *, store: AlertStore, settings: AlertSettings, now: Now = utc_now) -> None:
         self._store = store
         self._roles = {route.name: (route.role,) for route in settings.all_routes if route.role is not None}
+        self._default = (settings.role,) if settings.role is not None else ()
         self._now = now
 
     async def look(self) -> None:
@@ -50,7 +51,7 @@ class Escalation:
         if due := await self._store.due_escalations(now):
             turn = await self._store.on_call(now)
             for one in due:
-                whom = called(one.wanted, turn, fallback=self._roles.get(one.group.route, ()))
+                whom = called(one.wanted, turn, fallback=self._roles.get(one.group.route, self._default))
                 ping = await self._store.escalated(
                     one.group.id, one.step, roles=whom.roles, people=whom.people, at=now, detail=whom.detail
                 )

@@ -14,7 +14,7 @@ from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from bot.alert_settings import MetricsSettings, PanelSettings
-from bot.clients.prometheus import Answer, Rule, Series
+from bot.clients.prometheus import POINTS_MAX, Answer, Rule, Series
 from bot.errors import Refused, Unavailable
 from bot.services.changes import MAINTENANCE, SILENCE, Change
 from bot.services.plots import ChartSpec, Curve, Mark, MarkKind, Unit, foremost
@@ -144,9 +144,9 @@ class Figures:
             Unavailable: Prometheus does not answer in time, or not with what its API promises.
         """
         panel, end = self._panel(name), now or datetime.now(UTC)
-        step_s = max(RATE_INTERVAL_S, math.ceil(length.total_seconds() / 299))
         values = {"environment": place.environment, "service": place.service}
-        query = filled(panel.query, values).replace(f"${RATE_INTERVAL}", f"{step_s}s")
+        rate_s = max(RATE_INTERVAL_S, step_of(length))
+        query = filled(panel.query, values).replace(f"${RATE_INTERVAL}", f"{rate_s}s")
         frame = ChartSpec(
             title=" · ".join(part for part in (panel.title, place.service, place.environment) if part),
             start=end - length, end=end, step_s=1, unit=Unit(panel.unit), threshold=panel.threshold,
@@ -250,7 +250,11 @@ class Figures:
     async def _pictured(
         self, query: str, frame: ChartSpec, *, legend: str = "", about: Sequence[Mapping[str, str]] = ()
     ) -> Picture:
-        answer = await self._prometheus.query_range(query, frame.start, frame.end)
+        step_s = step_of(frame.end - frame.start)
+        end = frame.end.replace(microsecond=0)
+        steps = int((frame.end - frame.start).total_seconds() // step_s)
+        start = end - timedelta(seconds=steps * step_s)  # so that the last point is of the end itself
+        answer = await self._prometheus.query_range(query, start, end, timedelta(seconds=step_s))
         series = [one for one in answer.series if _belongs(one, about)] or list(answer.series)
         curves = [curve async for curve in _curves(series, legend)]
         lowest = frame.beyond == "<"
@@ -275,6 +279,11 @@ class Figures:
             for change in found
             if change.kind not in (SILENCE, MAINTENANCE)
         )
+
+
+def step_of(length: timedelta) -> int:
+    """Whole seconds between two points, so that a curve has at most 300."""
+    return max(1, math.ceil(length.total_seconds() / (POINTS_MAX - 1)))
 
 
 def expression_of(generator_url: str) -> str:

@@ -47,9 +47,9 @@ class Curve:
     points: tuple[Point, ...]
 
     def at_end(self, end: datetime, step_s: float) -> float | None:
-        """What it stands at by `end`; None where nothing is known for the last two steps, whatever it was before."""
+        """What it stands at by `end`; None where it has no point there, whatever it was before."""
         at, value = self.points[-1] if self.points else (0.0, math.nan)
-        return value if math.isfinite(value) and end.timestamp() - at <= 2 * step_s + 1 else None
+        return value if math.isfinite(value) and end.timestamp() - at < 0.75 * step_s + 1 else None
 
     @property
     def values(self) -> tuple[float, ...]:

@@ -18,7 +18,6 @@ from bot.alerts.model import (
     Alert,
     Episode,
     Labels,
-    Matcher,
     Observed,
     SeenAlert,
     SeenGroup,
@@ -28,11 +27,12 @@ from bot.alerts.model import (
 from bot.alerts.payload import fingerprint_of
 from bot.alerts.store import AlertStore
 from bot.clients.alertmanager import AlertmanagerClient
-from bot.clients.alertmanager_types import LiveAlert, LiveSilence, Picture
+from bot.clients.alertmanager_types import LiveAlert, LiveGroup, LiveSilence, Picture
 from bot.clients.prometheus import FiringAlert, PrometheusClient
 from bot.errors import QuarterdeckError, Unavailable
 from bot.metrics import Metrics
 from bot.ops.record import Now, utc_now
+from bot.services.silencing import read
 
 AWAY_PAUSE_S = 5.0
 """Between two looks while it does not answer, so that it is known to be back soon after it is."""
@@ -111,7 +111,8 @@ class Reconciler:
         self._missed = []
         self._metrics.alertmanager_reachable.set(1)
         self.started_at = began - timedelta(seconds=picture.status.uptime_s)
-        seen = await self._store.observe(await asyncio.to_thread(self._snapshot, picture, began))
+        groups = await self._groups_of_unknown(alertmanager, picture)
+        seen = await self._store.observe(await asyncio.to_thread(self._snapshot, picture, groups, began))
         await self._store.confirmed(began)
         if seen:
             _log.info("%s said what no webhook did: %s", picture.source, seen)
@@ -125,15 +126,27 @@ class Reconciler:
             return Observed()
         return await self._store.observe(await self._by_prometheus(self._prometheus, began))
 
-    def _snapshot(self, picture: Picture, began: datetime) -> Snapshot:
-        seen = {alert.fingerprint: seen_alert(alert) for alert in picture.alerts if self._is_trouble(alert.labels)}
+    async def _groups_of_unknown(self, alertmanager: AlertmanagerClient, picture: Picture) -> tuple[LiveGroup, ...]:
+        """Alertmanager's groups, a long list: only where something fires that stands in none of ours."""
+        troubles = {alert.fingerprint for alert in picture.alerts if self._is_trouble(alert.labels)}
+        if troubles <= await self._store.firing(troubles):
+            return ()
+        return await alertmanager.groups()
+
+    def _snapshot(self, picture: Picture, told: Sequence[LiveGroup], began: datetime) -> Snapshot:
+        muted = muted_everywhere(told)
+        seen = {
+            alert.fingerprint: seen_alert(alert, muted=alert.fingerprint in muted)
+            for alert in picture.alerts
+            if self._is_trouble(alert.labels)
+        }
         groups = (
             SeenGroup(
                 group.receiver,
                 group.labels,
                 tuple(seen[alert.fingerprint] for alert in group.alerts if alert.fingerprint in seen),
             )
-            for group in picture.groups
+            for group in told
         )
         return Snapshot(
             source=ALERTMANAGER,
@@ -154,8 +167,18 @@ class Reconciler:
         return Snapshot(PROMETHEUS, began, await asyncio.to_thread(recognised, firing, known))
 
 
-def seen_alert(alert: LiveAlert) -> SeenAlert:
-    """What the API says of one alert, in the words of the alerts' core."""
+def muted_everywhere(groups: Iterable[LiveGroup]) -> frozenset[str]:
+    """The fingerprints of what Alertmanager tells nobody of, because of the hour: no group of theirs is told now."""
+    muted: set[str] = set()
+    loud: set[str] = set()
+    for group in groups:
+        for alert in group.alerts:
+            (muted if alert.muted_by else loud).add(alert.fingerprint)
+    return frozenset(muted - loud)
+
+
+def seen_alert(alert: LiveAlert, *, muted: bool = False) -> SeenAlert:
+    """What the API says of one alert, in the words of the alerts' core. One that is muted counts as inhibited."""
     told = Alert(
         fingerprint=alert.fingerprint,
         labels=alert.labels,
@@ -163,7 +186,7 @@ def seen_alert(alert: LiveAlert) -> SeenAlert:
         starts_at=alert.starts_at,
         generator_url=alert.generator_url,
     )
-    return SeenAlert(told, alert.state.value, alert.silenced_by, bool(alert.inhibited_by))
+    return SeenAlert(told, alert.state.value, alert.silenced_by, muted or bool(alert.inhibited_by))
 
 
 def seen_silence(silence: LiveSilence) -> SeenSilence:
@@ -171,7 +194,7 @@ def seen_silence(silence: LiveSilence) -> SeenSilence:
     return SeenSilence(
         id=silence.id,
         state=silence.state.value,
-        matchers=tuple(Matcher(m.name, m.value, m.is_regex, m.is_equal) for m in silence.matchers),
+        matchers=tuple(map(read, silence.matchers)),
         starts_at=silence.starts_at,
         ends_at=silence.ends_at,
         created_by=silence.created_by,

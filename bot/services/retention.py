@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, String, Table, and_, cast, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, String, Table, and_, cast, delete, or_, select, update
 
 from bot.db.database import Database
-from bot.db.tables import cards, events, handles, operations, schedule_runs
+from bot.db.tables import alert_groups, alert_pings, cards, events, handles, operations, schedule_runs
 from bot.ops.model import FINAL
 from bot.ops.record import Now, utc_now
 from bot.services.alert_retention import forget_groups, forget_payloads, forget_silences
@@ -20,7 +20,7 @@ from bot.settings import RetentionSettings
 CHUNK = 500
 BESIDE = ("outcome", "reminder")
 """Cards that stand beside an operation's own."""
-TOLD = ("audit", "announcement", "tally")
+TOLD = ("audit", "announcement", "tally", "handover", "pack")
 """Cards that tell of the record, and are kept as long as it is."""
 
 
@@ -94,8 +94,18 @@ def _over_cards(before: datetime, events_before: datetime) -> ColumnElement[bool
     """What stood beside operations that ended long ago, and what told of a record that is gone; never a cursor."""
     number = cast(operations.c.id, String)
     beside = [cards.c.key.in_(select(f"{topic}:" + number).where(_ended(before))) for topic in BESIDE]
+    beside += [cards.c.key.in_(keys) for keys in _alert_cards(before)]
     told = [and_(cards.c.key.startswith(f"{topic}:"), cards.c.posted_at < events_before) for topic in TOLD]
     return and_(cards.c.wanted <= cards.c.shown, or_(*beside, *told))
+
+
+def _alert_cards(before: datetime) -> tuple[Select[str], ...]:
+    """The keys of the cards of groups that ended long ago, and of the pings beside them."""
+    ended = select(alert_groups.c.id).where(alert_groups.c.closed_at < before)
+    return (
+        select("alert:" + cast(alert_groups.c.id, String)).where(alert_groups.c.closed_at < before),
+        select("alertping:" + cast(alert_pings.c.id, String)).where(alert_pings.c.group_id.in_(ended)),
+    )
 
 
 def _delete(connection: Connection, table: Table, over: ColumnElement[bool]) -> int:
@@ -111,7 +121,9 @@ def _forget_handles(connection: Connection, before: datetime) -> int:
     """Delete old handles of what is over, and with its last handle the question that somebody was asked."""
     of_open = select(operations.c.id).where(_open())
     free = or_(handles.c.operation_id.is_(None), handles.c.operation_id.not_in(of_open))
-    statement = select(handles.c.handle, handles.c.card_key).where(handles.c.created_at < before, free)
+    firing = select("alert:" + cast(alert_groups.c.id, String)).where(alert_groups.c.closed_at.is_(None))
+    over = handles.c.card_key.not_in(firing)
+    statement = select(handles.c.handle, handles.c.card_key).where(handles.c.created_at < before, free, over)
     chosen = connection.execute(statement.limit(CHUNK)).all()
     for handle, _ in chosen:
         connection.execute(delete(handles).where(handles.c.handle == handle))

@@ -20,6 +20,7 @@ from bot.alerts.store import AlertStore
 from bot.clients.aws import AwsClient
 from bot.db.tables import alert_groups, alert_pings, cards, road_messages
 from bot.errors import Unavailable, Unknown
+from bot.metrics import Metrics
 from bot.ops.record import Now, utc_now
 
 AGAIN_AFTER = timedelta(seconds=30)
@@ -56,10 +57,14 @@ class Call:
 class SecondRoad:
     """Looks at every tick; without a `second_road` in the settings it does nothing."""
 
-    def __init__(self, *, store: AlertStore, aws: AwsClient, settings: AlertSettings, now: Now = utc_now) -> None:
+    def __init__(
+        self, *, store: AlertStore, aws: AwsClient, settings: AlertSettings, metrics: Metrics | None = None,
+        now: Now = utc_now,
+    ) -> None:  # fmt: skip
         self._store = store
         self._database = store.database
         self._aws = aws
+        self._metrics = metrics or Metrics()
         self._road = settings.second_road
         self._critical = settings.severities[-1]
         self._now = now
@@ -112,6 +117,8 @@ class SecondRoad:
         await self._settle(calls, SENT, self._now(), message_id)
 
     async def _settle(self, calls: Sequence[Call], outcome: str, sent_at: datetime | None, detail: str) -> None:
+        self._metrics.second_road.labels(outcome).inc()
+
         def write(connection: Connection) -> None:
             for call in calls:
                 ours = and_(road_messages.c.group_id == call.group_id, road_messages.c.opening == call.opening)

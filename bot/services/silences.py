@@ -4,26 +4,26 @@ Alertmanager is where a silence holds; our row says who wanted it and what for. 
 Alertmanager has said so: a lost answer is looked for by the mark in the comment, and never sent a second time.
 """
 
-import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from bot.alert_settings import AlertSettings
 from bot.alerts.model import Matcher, Silence, SilenceKind
 from bot.alerts.routes import fits
 from bot.alerts.store import AlertStore
 from bot.clients import alertmanager_types as wire
-from bot.clients.alertmanager import PART, AlertmanagerClient
+from bot.clients.alertmanager import AlertmanagerClient
 from bot.errors import QuarterdeckError, Refused, Unavailable, Unknown
 from bot.ops.model import Json
 from bot.ops.record import Now, utc_now
 from bot.ops.rules import trace
 from bot.policy import ANYBODY, Action, Actor, Decision, PolicyRow, authorise
+from bot.services.silencing import LOOK_PAUSE_S, NOT_SILENCED, Silencing, answered, at_time, read, written
 
 KEPT_FOR = timedelta(minutes=10)
 """So long a silence “until resolved” holds without us: if this bot dies, it ends by itself."""
@@ -31,17 +31,13 @@ KEPT_BEFORE = timedelta(minutes=6)
 """When so little is left of it, it is extended; half of it may be missed, and nothing is lost."""
 UNSEEN_FOR = timedelta(seconds=60)
 """A silence so young is not ended for want of alerts: ours may not have come in yet."""
-LOOKS, LOOK_PAUSE_S = 3, 1.0
-"""How often, and after what pauses, a silence is looked for whose answer was lost."""
 COMMENT_MAX = 300
 BY_ITSELF = "bot"
 """The actor of what nobody pressed."""
 REFUSED = "door.refused"
-NOT_SILENCED = "NOT silenced"
 
 Told = tuple[str, str, str, Json]
 """An event for the record: name, actor, text, data."""
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -83,12 +79,11 @@ class SilenceService:
     ) -> None:  # fmt: skip
         self._store = store
         self._recorder = recorder
-        self._client = alertmanager
+        self._there = Silencing(alertmanager, look_pause_s=look_pause_s)
         self._rows = tuple(rows)
         self._labels = settings.labels
         self._keep_every = timedelta(seconds=settings.reconcile_s)
         self._now = now
-        self._look_pause_s = look_pause_s
         self._kept_at: datetime | None = None
         self._listeners: list[Callable[[], None]] = []
 
@@ -111,9 +106,9 @@ class SilenceService:
 
         Raises:
             Refused: Alertmanager cannot read the matchers.
-            Unavailable: no Alertmanager answers.
+            Unavailable: no Alertmanager answers, so nothing can be silenced either, and the words say so.
         """
-        found = await self._alertmanager().alerts(tuple(map(written, matchers)))
+        found = await answered(NOT_SILENCED, self._there.client.alerts(tuple(map(written, matchers))))
         names = Counter(alert.labels.get("alertname", "") for alert in found)
         places = {alert.labels.get(self._labels.environment, "") for alert in found}
         silenced = sum(1 for alert in found if alert.silenced_by)
@@ -143,7 +138,7 @@ class SilenceService:
         wish = wire.SilenceWish(
             tuple(map(written, wanted.matchers)), wanted.starts_at or now, ends_at, actor.name, comment
         )
-        am_id = await self._sent(wish)
+        am_id = await self._there.make(wish)
         silence = Silence(
             am_id=am_id, person=actor.name, kind=kind, matchers=wanted.matchers, starts_at=wish.starts_at,
             ends_at=ends_at, comment=wanted.comment[:COMMENT_MAX], group_id=wanted.group_id,
@@ -160,16 +155,16 @@ class SilenceService:
             Refused: there is none of that id that still holds, or the policy says no.
             Unavailable, Unknown: as for `create`; the silence ends as it was.
         """
-        live = await self._living(am_id)
+        live = await self._there.living(am_id)
         matchers = tuple(map(read, live.matchers))
         await self._authorised(matchers, actor)
         if ends_at <= self._now():
             raise Refused("That moment has passed.", hint="To end the silence now, use “expire”.")
         row = await self._row(live)
         kind = SilenceKind.SILENCE if row.kind is SilenceKind.UNTIL_RESOLVED else row.kind
-        changed = await self._prolonged(live, ends_at)
+        changed = await self._there.prolong(live, ends_at)
         silence = replace(row, am_id=changed, kind=kind, ends_at=ends_at)
-        text = f"{_what(silence)}: now until {_time(ends_at)}, was until {_time(live.ends_at)}"
+        text = f"{_what(silence)}: now until {at_time(ends_at)}, was until {at_time(live.ends_at)}"
         await self._noted(silence, self._note("silence.extended", actor.name, silence, text), instead_of=am_id)
         return silence
 
@@ -180,13 +175,13 @@ class SilenceService:
             Refused: there is none of that id that still holds, or the policy says no.
             Unavailable, Unknown: it may go on.
         """
-        live = await self._living(am_id)
+        live = await self._there.living(am_id)
         await self._authorised(tuple(map(read, live.matchers)), actor)
         row = await self._row(live)
-        await self._ended_there(am_id)
+        await self._there.end(am_id)
         silence = replace(row, ended_at=self._now())
         name = "maintenance.ended" if row.kind is SilenceKind.MAINTENANCE else "silence.expired"
-        text = f"{_what(silence)}: ended, was until {_time(live.ends_at)}"
+        text = f"{_what(silence)}: ended, was until {at_time(live.ends_at)}"
         await self._noted(silence, self._note(name, actor.name, silence, text))
         return silence
 
@@ -199,7 +194,7 @@ class SilenceService:
         ends by itself.
         """
         now = self._now()
-        if self._client is None or (self._kept_at is not None and now - self._kept_at < self._keep_every):
+        if not self._there.possible or (self._kept_at is not None and now - self._kept_at < self._keep_every):
             return
         self._kept_at = now
         kept = [one for one in await self._store.open_silences() if one.kind is SilenceKind.UNTIL_RESOLVED]
@@ -215,86 +210,14 @@ class SilenceService:
 
     async def _kept(self, silence: Silence, *, needed: bool, now: datetime) -> None:
         if needed and silence.ends_at - now < KEPT_BEFORE:
-            live = await self._living(silence.am_id)
-            changed = await self._prolonged(live, now + KEPT_FOR)
+            live = await self._there.living(silence.am_id)
+            changed = await self._there.prolong(live, now + KEPT_FOR)
             await self._noted(replace(silence, am_id=changed, ends_at=now + KEPT_FOR), None, instead_of=silence.am_id)
         elif not needed and now - silence.starts_at > UNSEEN_FOR:
-            await self._ended_there(silence.am_id)
+            await self._there.end(silence.am_id)
             ended = replace(silence, ended_at=now)
             text = f"{_what(silence)}: ended, what it silenced has resolved"
             await self._noted(ended, self._note("silence.expired", BY_ITSELF, ended, text))
-
-    # ---- Alertmanager ----------------------------------------------------------------------------------------
-
-    def _alertmanager(self) -> AlertmanagerClient:
-        if self._client is None:
-            raise Refused(
-                "No Alertmanager is configured, so nothing can be silenced.", hint="Set alerts.alertmanagers."
-            )
-        return self._client
-
-    async def _sent(self, wish: wire.SilenceWish) -> str:
-        """The id under which Alertmanager holds the silence."""
-        try:
-            return await _or(NOT_SILENCED, self._alertmanager().create_silence(wish))
-        except Unknown as error:
-            found = await self._looked_for(wish)
-            if found is None:
-                raise Unavailable(PART, f"{NOT_SILENCED}: {error} It is not there.", status=error.status) from error
-            return found
-
-    async def _looked_for(self, wish: wire.SilenceWish) -> str | None:
-        """The id of the silence that has this very comment and end; None: Alertmanager says that there is none.
-
-        Raises:
-            Unknown: it cannot be asked.
-        """
-        answered = False
-        for _ in range(LOOKS):
-            await asyncio.sleep(self._look_pause_s)
-            try:
-                silences = await self._alertmanager().silences()
-            except Unavailable:
-                continue
-            answered = True
-            for one in silences:
-                ends_alike = abs(one.ends_at - wish.ends_at) < timedelta(seconds=1)
-                if one.comment == wish.comment and ends_alike and one.state is not wire.SilenceState.EXPIRED:
-                    return one.id
-        if answered:
-            return None
-        raise Unknown(
-            PART,
-            "Whether it is silenced is NOT KNOWN: Alertmanager did not answer, and cannot be asked. Count it as not"
-            " silenced; the cards will say when Alertmanager answers again.",
-        )
-
-    async def _prolonged(self, live: wire.LiveSilence, ends_at: datetime) -> str:
-        wish = wire.SilenceWish(live.matchers, live.starts_at, ends_at, live.created_by, live.comment, live.id)
-        try:
-            return await _or("NOT extended", self._alertmanager().create_silence(wish))
-        except Unknown as error:
-            found = await self._looked_for(wish)
-            if found is None:
-                sentence = f"NOT extended: {error} It ends at {_time(live.ends_at)} as before."
-                raise Unavailable(PART, sentence, status=error.status) from error
-            return found
-
-    async def _ended_there(self, am_id: str) -> None:
-        client = self._alertmanager()
-        try:
-            await _or("NOT ended", client.expire_silence(am_id))
-        except Unknown as error:  # one that nobody knows is a 500 there
-            await asyncio.sleep(self._look_pause_s)
-            live = await _or("It is NOT KNOWN whether the silence ended", client.silence(am_id))
-            if live is not None and live.state is not wire.SilenceState.EXPIRED:
-                raise Unavailable(PART, f"NOT ended: {error} It still holds.", status=error.status) from error
-
-    async def _living(self, am_id: str) -> wire.LiveSilence:
-        live = await _or("NOT changed", self._alertmanager().silence(am_id))
-        if live is None or live.state is wire.SilenceState.EXPIRED:
-            raise Refused("That silence has ended already.", hint="`/silence list` shows those that hold.")
-        return live
 
     # ---- rows ------------------------------------------------------------------------------------------------
 
@@ -315,7 +238,7 @@ class SilenceService:
                 await self._store.ended(instead_of, self._now())
         except Unavailable as error:
             sentence = f"Alertmanager did it, and it could not be written down here: {error}"
-            raise Unavailable(error.service, sentence) from error
+            raise Unknown(error.service, sentence) from error
         for told in self._listeners:
             told()
 
@@ -329,7 +252,7 @@ class SilenceService:
         raise refusal
 
     async def _refuse_waiting_for_nothing(self, matchers: Sequence[Matcher]) -> None:
-        if (await _or(NOT_SILENCED, self.count(matchers))).total == 0:
+        if (await self.count(matchers)).total == 0:
             sentence = "Nothing that these matchers meet fires now, so there is nothing whose end to wait for."
             raise Refused(sentence, hint="Choose a length instead.")
 
@@ -356,30 +279,6 @@ class SilenceService:
         )  # fmt: skip
 
 
-def written(matcher: Matcher) -> wire.Matcher:
-    """The matcher as the client sends it."""
-    return wire.Matcher(matcher.name, matcher.value, matcher.is_regex, matcher.is_equal)
-
-
-def read(matcher: wire.Matcher) -> Matcher:
-    """The matcher as the alerts' core knows it."""
-    return Matcher(matcher.name, matcher.value, matcher.is_regex, matcher.is_equal)
-
-
-async def _or(not_done: str, asking: Awaitable[T]) -> T:
-    """What Alertmanager answers; where it does not, its words begin with what was not done.
-
-    Raises:
-        Unknown: it may have been done all the same.
-    """
-    try:
-        return await asking
-    except Unknown:
-        raise
-    except Unavailable as error:
-        raise Unavailable(PART, f"{not_done}: {error}", status=error.status) from error
-
-
 def _comment(text: str, actor: Actor, called: str) -> str:
     """What stands in Alertmanager: whose words, by which way, and a mark by which the silence is found again."""
     person = f"{actor.name}, {called} in Discord" if called else actor.name
@@ -391,14 +290,10 @@ def _stock_comment(kind: SilenceKind) -> str:
 
 
 def _created(silence: Silence) -> str:
-    until = "until resolved" if silence.kind is SilenceKind.UNTIL_RESOLVED else f"until {_time(silence.ends_at)}"
+    until = "until resolved" if silence.kind is SilenceKind.UNTIL_RESOLVED else f"until {at_time(silence.ends_at)}"
     note = f": {silence.comment}" if silence.comment else ""
     return f"{_what(silence)}, {until}{note}"
 
 
 def _what(silence: Silence) -> str:
     return "{" + ", ".join(map(str, silence.matchers)) + "}"
-
-
-def _time(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -179,7 +179,7 @@ async def send_silences(interaction: discord.Interaction[Any], environment: str,
     ]
     seen = house_of(interaction).lookout.sight(actor_of(interaction), Action.ALERT_VIEW)
     shown = [silence for silence in found if seen.covers(service.environment_of(silence.matchers))]
-    heading = "Maintenance, with what is planned" if maintenance else "Silences that hold"
+    heading = "Maintenance, with what is planned" if maintenance else "Silences, with what is planned"
     text = silences_text(heading, shown, utc_now(), hidden=len(found) - len(shown), limit=DISPLAY_LIMIT - 100)
     await send(interaction, notice(text, share=True))
 

@@ -7,6 +7,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
+from bot.alert_settings import LabelSettings
 from bot.alerts.model import AlertGroup, Silence, SilenceKind
 from bot.alerts.store import GroupFilter
 from bot.policy import Action
@@ -105,16 +106,23 @@ async def firing_groups(interaction: discord.Interaction[Any], current: str) -> 
 @suggesting
 async def matchers(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
     """What was typed, and what would silence one of the groups that fire, whole."""
+    alerts = house_of(interaction).settings.alerts
     offered = [
         text
         for group in await _groups(interaction, "open")
-        if (text := ", ".join(f'{name}="{_quoted(value)}"' for name, value in sorted(group.group_labels.items())))
-        and len(text) <= CHOICE_LIMIT
+        if alerts is not None and len(text := _matchers_of(group, alerts.labels)) <= CHOICE_LIMIT
     ]
     wanted = current.strip().lower()
     own = [current.strip()] if wanted and len(current) <= CHOICE_LIMIT else []
     fitting = [one for one in offered if wanted in one.lower()]
     return [app_commands.Choice(name=label(one, CHOICE_LIMIT), value=one) for one in dict.fromkeys([*own, *fitting])]
+
+
+def _matchers_of(group: AlertGroup, names: LabelSettings) -> str:
+    """What its group is called by, with the place that it belongs to: who may silence only there needs that."""
+    place = {names.environment: group.environment, names.service: group.service}
+    labels = {**group.group_labels, **{name: value for name, value in place.items() if value}}
+    return ", ".join(f'{name}="{_quoted(value)}"' for name, value in sorted(labels.items()))
 
 
 def _quoted(value: str) -> str:

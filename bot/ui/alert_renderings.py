@@ -83,20 +83,23 @@ class AlertRenderings:
 
     # ---- what storms ask for -----------------------------------------------------------------------------------
 
-    async def fit(self, rows: Sequence[CardRow]) -> Fit:
-        """How many of the groups one message holds without cutting anything, and whom each of them pings."""
-        groups = await self._alerts.groups_by_id([row.subject_id for row in rows], most=LOADED)
-        used, many = 0, 0
+    async def fit(self, rows: Sequence[CardRow], *, beside: Collection[int] = ()) -> Fit:
+        """How many of the groups one message holds without cutting anything, and whom each of them pings.
+
+        The first one always counts, unless others (`beside`) stand in the message already.
+        """
+        groups = await self._alerts.groups_by_id([*(row.subject_id for row in rows), *beside], most=LOADED)
+        used, many = sum(packed_size(groups[number]) for number in beside if number in groups), 0
         roles: dict[str, tuple[str, ...]] = {}
         for row in rows:
             group = groups.get(row.subject_id)
             used += packed_size(group) if group is not None else 0
-            if many and used > PACK_ROOM:
+            if (many or beside) and used > PACK_ROOM:
                 break
             many += 1
             ping = _due(group) if group is not None else None
             roles[row.key] = ping.roles if ping is not None else ()
-        return Fit(many if many > 1 or used <= PACK_ROOM else 1, roles)
+        return Fit(many, roles)
 
     async def firing(self, ids: Collection[int]) -> set[int]:
         """Those of the groups that still fire."""

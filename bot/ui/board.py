@@ -188,8 +188,11 @@ class Board:
         self.last_read = (time.monotonic(), (time.monotonic() - began) / 2)
         self._metrics.cards_dirty.set(len(dirty))
         await self._measure()
-        if self._reach.away and (self._busy or self._reach.wait_s > 0):
-            return min(POLL_S, self._reach.wait_s or POLL_S)
+        if self._reach.away:
+            if self._busy or self._reach.wait_s > 0:
+                return min(POLL_S, self._reach.wait_s or POLL_S)
+            if tried := [row for row in dirty if row.attempts]:  # the others go as they stand when it is back
+                return self._dispatch(tried[:1])
         wait_s = POLL_S
         if self._storms is not None:
             tidied = await self._storms.tidy(dirty, now, busy=self._busy.keys(), slots=self._slots)
@@ -206,6 +209,8 @@ class Board:
         """Take the cards that may be brought up now; the seconds until the next of the others may."""
         in_flight = Counter(task.get_name() for task in self._busy.values())
         wait_s = POLL_S
+        if self._reach.away and (self._busy or self._reach.wait_s > 0):
+            return wait_s
         for row in dirty:
             method, channel = _method(row), str(row.channel_id)
             under_way = in_flight[f"{method} {channel}"]
@@ -230,7 +235,7 @@ class Board:
         """How many messages may be posted in that channel now."""
         under_way = sum(task.get_name() == f"POST {channel_id}" for task in self._busy.values())
         held = self._buckets.wait_s("POST", channel_id, under_way=under_way) > 0
-        return 0 if held else min(AT_ONCE, self._buckets.left("POST", channel_id, under_way=under_way))
+        return 0 if held else min(AT_ONCE - under_way, self._buckets.left("POST", channel_id, under_way=under_way))
 
     async def _measure(self) -> None:
         """For how long the card that waits longest has not shown the newest rows."""
@@ -422,6 +427,8 @@ class Board:
         not_before = utc_now() + pause if pause is not None else None
         state = dict(rendering.state)
         await self._store.save(row.key, shown=row.wanted, attempts=0, not_before=not_before, state=state)
+        if rendering.holds and row.message_id is not None:
+            await self._store.hold(rendering.holds, row.message_id, utc_now())
         await self._want_beside(row, rendering)
 
     async def _want_beside(self, row: CardRow, rendering: Rendering) -> None:
@@ -444,6 +451,7 @@ class Board:
         """Try again after that many seconds, or by back-off: 1, 2, 4, 8 and then every 15 s."""
         self._metrics.card_writes.labels(outcome).inc()
         backoff_s = min(LONGEST_PAUSE_S, 2.0 ** min(row.attempts, 10)) * random.uniform(0.8, 1.0)
+        backoff_s = self._reach.wait_s if self._reach.away else backoff_s
         pause = timedelta(seconds=backoff_s if seconds is None else seconds)
         _log.warning("card %s is put off for %.1f s: %s", row.key, pause.total_seconds(), why)
         try:

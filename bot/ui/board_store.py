@@ -145,6 +145,12 @@ class BoardStore:
 
         await self._database.write(work)
 
+    async def hold(self, keys: Collection[str], message_id: int, now: datetime) -> None:
+        """Note of cards that stand nowhere by themselves that they stand within that message."""
+        homeless = cards.c.key.in_(tuple(keys)) & cards.c.message_id.is_(None)
+        statement = update(cards).where(homeless).values(message_id=message_id, posted_at=now)
+        await self._database.write(lambda db: db.execute(statement).close())
+
     async def gone(self, row: CardRow) -> None:
         """The message does not exist any more: the card is to be posted anew, and its buttons are superseded."""
         state = {**row.state, "generation": int(row.state.get("generation", 0)) + 1, "fingerprint": "", "picture": ""}

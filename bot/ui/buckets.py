@@ -26,6 +26,7 @@ EVERYTHING = ("*", 0)
 """The key of a global limit."""
 USUAL = 5
 """Posts that a channel takes at once, where no answer has said otherwise yet (experience; in no documentation)."""
+SAME_WINDOW_S = 0.5
 ANSWER_S = 0.05
 """Where only an answer on its way can tell whether there is room."""
 
@@ -89,11 +90,11 @@ class Buckets:
         return now + ANSWER_S if under_way and window.limit - under_way <= spare else 0.0
 
     def left(self, method: str, channel_id: int, *, under_way: int = 0) -> int:
-        """How many such requests may go out now, one after the other; at least 1."""
+        """How many such requests may go out now beside those under way."""
         window = self._windows.get((method, channel_id))
         if window is None:
-            return max(1, USUAL - under_way)
-        return max(1, (window.left if time.monotonic() < window.reset_at else window.limit) - under_way)
+            return max(0, USUAL - under_way)
+        return max(0, (window.left if time.monotonic() < window.reset_at else window.limit) - under_way)
 
     def is_old(self, message_id: int) -> bool:
         """Whether edits of the message go by the channel's slow lane."""
@@ -134,8 +135,12 @@ class Buckets:
         remaining, reset_s = headers.get("X-RateLimit-Remaining", ""), _seconds(headers.get("X-RateLimit-Reset-After"))
         limit = headers.get("X-RateLimit-Limit", "")
         if remaining.isdigit() and reset_s is not None:
-            most = int(limit) if limit.isdigit() else max(USUAL, int(remaining))
-            self._windows[method, channel_id] = _Window(int(remaining), time.monotonic() + reset_s, most)
+            left, reset_at = int(remaining), time.monotonic() + reset_s
+            before = self._windows.get((method, channel_id))
+            if before is not None and abs(before.reset_at - reset_at) < SAME_WINDOW_S:
+                left = min(left, before.left)  # answers may overtake one another
+            most = int(limit) if limit.isdigit() else max(USUAL, left)
+            self._windows[method, channel_id] = _Window(left, reset_at, most)
 
 
 def _seconds(value: str | None) -> float | None:

@@ -84,7 +84,7 @@ async def _share(interaction: discord.Interaction[Any]) -> None:
         await send(interaction, notice(text), private=False)
         return
     await interaction.response.defer(thinking=True)  # they are fetched first
-    files = await pictures_of(message)
+    files = await pictures_of(interaction, message)
     sheet = illustrated(text, *(file.filename for file in files), share=False)
     await send(interaction, sheet, private=False, files=files)
 

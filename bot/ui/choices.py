@@ -26,7 +26,7 @@ from bot.ui.text import CHOICE_LIMIT, CHOICES_LIMIT, age, label
 Choice = app_commands.Choice[str]
 Suggest = Callable[[discord.Interaction[Any], str], Coroutine[Any, Any, list[Choice]]]
 LOOK_UP_S = 2.2
-HELPED = (Action.STATUS_VIEW, Action.DEPLOY, Action.ROLLBACK)
+HELPED = (Action.STATUS_VIEW, Action.DEPLOY, Action.ROLLBACK, Action.ALERT_VIEW, Action.METRICS_VIEW)
 """Whoever may do one of these anywhere gets suggestions; which operations they name is asked for each by itself."""
 AGES = ("1h", "8h", "24h", "7d", "30d")
 QUERIES = ("up", 'ALERTS{alertstate="firing"}', "sum by (job) (up)", "sum by (job) (scrape_samples_scraped)")

@@ -38,6 +38,8 @@ async def silence_message(interaction: discord.Interaction[Any], message: discor
         group = await alerting.store.group(group_ids[0])
         if group is None or not group.firing:
             raise Refused("Nothing of this message fires any more, so there is nothing to silence.", hint=HINT)
+        if group.own:
+            raise Refused("This is an alert of the bot's own, of which Alertmanager knows nothing.", hint=HINT)
         found = of_group(group)
     else:
         labels = labels_in(_texts(message))

@@ -78,6 +78,7 @@ def _service(status: ServiceStatus, as_of: datetime) -> Iterator[str]:
     if not running.commit:
         listed = "" if status.deployable else " (only listed, not deployed from here)"
         yield f"{status.service}: *unknown*{listed}"
+        yield from _vitals(status.vitals, "  ")
         return
     by = f" by {escape(running.by)}" if running.by else ""
     hand = " · put there by hand" if running.by_hand else ""

@@ -73,6 +73,17 @@ def opened_at(pack: CardRow) -> datetime:
     return datetime.fromisoformat(str(pack.state["opened_at"]))
 
 
+def grown_at(pack: CardRow) -> datetime:
+    """When the newest of its groups came in."""
+    return datetime.fromisoformat(str(pack.state.get("joined_at", pack.state["opened_at"])))
+
+
+def pinged_lately(packs: Iterable[CardRow], channel_id: int, now: datetime) -> set[str]:
+    """The roles that packs of this channel pinged a moment ago: one push a storm is enough for each."""
+    ours = (row for row in packs if row.channel_id == channel_id and now - opened_at(row) < SAME_STORM)
+    return {role for row in ours for role in row.state.get("roles", ())}
+
+
 class Packs:
     """The SQL. Every method is one transaction."""
 
@@ -104,13 +115,13 @@ class Packs:
 
         def work(db: Connection) -> CardRow:
             packs = _read(db, select(cards).where(_topic(PACK)))
-            lately = [row for row in packs if row.channel_id == channel_id and now - opened_at(row) < SAME_STORM]
-            pinged = {role for row in lately for role in row.state.get("roles", ())}
-            wanted = {role for key in keys for role in roles.get(key, ())} - pinged
+            wanted = {role for key in keys for role in roles.get(key, ())} - pinged_lately(packs, channel_id, now)
             key = f"{PACK}:{max((row.subject_id for row in packs), default=0) + 1}"
             state = {"members": [row.subject_id for row in together], "opened_at": now.astimezone(UTC).isoformat(),
                      "open": True, "roles": sorted(wanted)}  # fmt: skip
-            values = {"key": key, "channel_id": channel_id, "priority": min(row.priority for row in together)}
+            # Before the single cards of the same urgency: one message for many.
+            priority = min(row.priority for row in together) - 1
+            values = {"key": key, "channel_id": channel_id, "priority": priority}
             db.execute(sqlite.insert(cards).values(**values, state=state))
             for row in together:
                 _change(db, row, {"pack": key, "pinged": True}, shown=cards.c.wanted, not_before=None)
@@ -132,9 +143,27 @@ class Packs:
 
         await self._database.write(work)
 
+    async def join(
+        self, pack: CardRow, joining: Sequence[CardRow], roles: Mapping[str, Iterable[str]], now: datetime
+    ) -> None:
+        """Put those groups into a pack that there is: its post pings for them, too, its next edit only shows them."""
+
+        def work(db: Connection) -> None:
+            together = [*members(pack), *(row.subject_id for row in joining)]
+            packs = _read(db, select(cards).where(_topic(PACK)))
+            pinged = pinged_lately((row for row in packs if row.key != pack.key), pack.channel_id, now)
+            wanted = {role for row in joining for role in roles.get(row.key, ())} - pinged
+            told = sorted(wanted.union(pack.state.get("roles", ())))
+            _change(db, pack, {"members": together, "joined_at": now.astimezone(UTC).isoformat(), "roles": told})
+            mark_dirty(db, pack.key, pack.channel_id, Priority.CRITICAL)
+            for row in joining:
+                _change(db, row, {"pack": pack.key, "pinged": True}, shown=cards.c.wanted, not_before=None)
+
+        await self._database.write(work)
+
     def calm(self, packs: Sequence[CardRow], now: datetime) -> list[CardRow]:
         """Those of the open packs in whose channel the storm is over."""
-        newest = {row.channel_id: opened_at(row) for row in reversed(packs)}
+        newest = {row.channel_id: grown_at(row) for row in sorted(packs, key=grown_at)}
         return [row for row in packs if now - newest[row.channel_id] >= self._calm]
 
     async def unfold(self, pack: CardRow, firing: Iterable[int]) -> None:

@@ -6,11 +6,13 @@ taken out of it as of every answer.
 
 import asyncio
 import io
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
 import discord
 from discord.ui import ActionRow, Container, File, MediaGallery, TextDisplay
 
@@ -26,8 +28,11 @@ from bot.ui.text import DISPLAY_LIMIT, cut, duration, escape, fitted, joined, la
 PICTURE = "chart.png"
 SHARED_MAX = 8 * 2**20
 """Bytes of a picture that is shown once more to everybody; ours have a tenth of a megabyte."""
+FETCHED_WITHIN_S = 10.0
 TABLE_LIMIT = 2400
 NAME_CHARS = 80
+
+_log = logging.getLogger(__name__)
 
 
 async def send_picture(interaction: discord.Interaction[Any], picture: Picture, *, export: bool = False) -> None:
@@ -70,17 +75,20 @@ def has_pictures(message: discord.Message) -> bool:
     return any(isinstance(component, discord.MediaGalleryComponent) for component in _every(message.components))
 
 
-async def pictures_of(message: discord.Message) -> list[discord.File]:
-    """The pictures that a message of ours shows, to be shown once more. What cannot be fetched is left out."""
+async def pictures_of(interaction: discord.Interaction[Any], message: discord.Message) -> list[discord.File]:
+    """The pictures that came with a message of ours, to be shown once more. What cannot be fetched is left out."""
+    galleries = (one for one in _every(message.components) if isinstance(one, discord.MediaGalleryComponent))
+    ours = [item.media.url for gallery in galleries for item in gallery.items if item.media.attachment_id is not None]
     found: list[discord.File] = []
-    for component in _every(message.components):
-        for item in component.items if isinstance(component, discord.MediaGalleryComponent) else ():
-            try:
-                data = await item.media.read()
-            except (discord.DiscordException, OSError):
-                continue
-            if len(data) <= SHARED_MAX:
-                found.append(discord.File(io.BytesIO(data), filename=f"{len(found) + 1}-{PICTURE}"))
+    for url in ours:
+        try:
+            async with asyncio.timeout(FETCHED_WITHIN_S):
+                data = await interaction.client.http.get_from_cdn(url)
+        except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError) as error:
+            _log.warning("a picture could not be fetched again: %s", error)
+            continue
+        if len(data) <= SHARED_MAX:
+            found.append(discord.File(io.BytesIO(data), filename=f"{len(found) + 1}-{PICTURE}"))
     return found
 
 

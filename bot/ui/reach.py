@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 2.5
+LONGEST_PAUSE_S = 2.0
 """Between two looks whether it is back: what waits is shown within seconds of its return."""
 
 

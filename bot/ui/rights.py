@@ -55,7 +55,8 @@ def verdict_over(house: House, actor: Actor, action: Action) -> str:
 def rights_lines(house: House, actor: Actor) -> Iterator[str]:
     """One entry an action and environment: yes or no, and why."""
     for action, place, decision in rights(house.settings.policy_rows, actor, house.catalog.environments):
-        named = decision.rule or (action.value if place == ANYBODY else f"{action.value} in {place}")
+        about = action.value if place == ANYBODY else f"{action.value} in {place}"
+        named = decision.rule if action is Action.OPERATION_APPROVE and decision.rule else about
         yield f"{'yes' if decision.allowed else 'no'} · {named}\n-# {escape(decision.reason, 250)}"
 
 

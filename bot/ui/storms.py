@@ -10,7 +10,17 @@ from datetime import datetime
 from typing import Protocol
 
 from bot.ui.board_store import CardRow
-from bot.ui.packing import MEMBER, SAME_STORM, Packs, chosen, may_be_packed, members, opened_at
+from bot.ui.packing import (
+    MEMBER,
+    PACKED_MOST,
+    SAME_STORM,
+    Packs,
+    chosen,
+    may_be_packed,
+    members,
+    opened_at,
+    pinged_lately,
+)
 
 UNFOLDING_S = 1.0
 """How often it is asked whether it has calmed down."""
@@ -20,7 +30,10 @@ Slots = Callable[[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How many of some groups one message holds, the first ones, and which roles each of them pings, by its key."""
+    """How many of some groups one message holds, the first ones, and which roles each of them pings, by its key.
+
+    Beside others that stand there already it may be none.
+    """
 
     many: int
     roles: dict[str, tuple[str, ...]]
@@ -29,7 +42,7 @@ class Fit:
 class Groups(Protocol):
     """What must be known of the groups themselves."""
 
-    async def fit(self, rows: Sequence[CardRow]) -> Fit: ...
+    async def fit(self, rows: Sequence[CardRow], *, beside: Collection[int] = ()) -> Fit: ...
     async def firing(self, ids: Collection[int]) -> set[int]: ...
 
 
@@ -69,8 +82,14 @@ class Storms:
         lately = [row for row in await self._packs.open() if now - opened_at(row) < SAME_STORM]
         for channel_id, found in (await self._packs.waiting()).items():
             waiting = [row for row in found if row.key not in busy]
-            left, stormy = slots(channel_id), any(row.channel_id == channel_id for row in lately)
+            left, packs = slots(channel_id), [row for row in lately if row.channel_id == channel_id]
+            stormy = bool(packs)
+            unposted = [row for row in packs if row.message_id is None]
             while waiting:
+                if stormy and (joined := await self._join(waiting, unposted if left > 0 else packs, now, busy)):
+                    waiting = [row for row in waiting if row.key not in joined]
+                    done.changed, packs, unposted = True, [], []
+                    continue
                 choice = chosen(waiting, now, left=left, stormy=stormy)
                 if choice.alone:
                     break
@@ -84,6 +103,30 @@ class Storms:
                 await self._packs.pack(packed, fit.roles, now)
                 waiting = [row for row in waiting if row not in packed]
                 left, stormy, done.changed = left - 1, True, True
+
+    async def _join(
+        self, waiting: Sequence[CardRow], packs: Sequence[CardRow], now: datetime, busy: Collection[str]
+    ) -> set[str]:
+        """Show what waits in packs that have room, by their post or, where no message can be posted now, by an edit.
+
+        An edit reaches no phone: by one only groups are shown whose roles this storm has pinged. The keys of those
+        that have joined.
+        """
+        joined: set[str] = set()
+        for pack in packs:
+            left = [row for row in waiting if row.key not in joined]
+            room = PACKED_MOST - len(members(pack))
+            if not left or room <= 0 or pack.key in busy:
+                continue
+            fit = await self._groups.fit(left[:room], beside=members(pack))
+            joining = left[: fit.many]
+            if pack.message_id is not None:
+                pinged = pinged_lately(packs, pack.channel_id, now)
+                joining = [row for row in joining if pinged.issuperset(fit.roles.get(row.key, ()))]
+            if joining:
+                await self._packs.join(pack, joining, fit.roles, now)
+                joined |= {row.key for row in joining}
+        return joined
 
     async def _unfold(self, done: Tidied, now: datetime, busy: Collection[str]) -> None:
         open_packs = await self._packs.open()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from tests.bench import bot, engine, idle, ingest, report, service
+from tests.bench import bot, charts, engine, idle, ingest, report, service
 from tests.bench.processes import ROOT
 from tests.bench.report import Section, Skipped
 
@@ -15,7 +15,7 @@ KEPT = ROOT / ".cache" / "bench.md"
 
 def parser() -> argparse.ArgumentParser:
     asked = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure and print Markdown tables.")
-    asked.add_argument("parts", nargs="*", metavar="PART", help="service, engine, ingest, bot, idle (default: all)")
+    asked.add_argument("parts", nargs="*", metavar="PART", help="service, engine, ingest, bot, charts, idle (all)")
     asked.add_argument("--rounds", type=int, default=5, help="runs of each contender, in turn (default 5)")
     asked.add_argument("--seconds", type=float, default=4.0, help="length of one run of HTTP load (default 4)")
     asked.add_argument("--connections", type=int, default=32, help="keep-alive connections of the load (default 32)")
@@ -34,6 +34,7 @@ def main() -> int:
         "engine": (engine.TITLE, lambda: engine.measure(rounds=asked.rounds, count=asked.operations)),
         "ingest": (ingest.TITLE, lambda: ingest.measure(rounds=asked.rounds, seconds=asked.seconds)),
         "bot": (bot.TITLE, lambda: bot.measure(rounds=asked.rounds)),
+        "charts": (charts.TITLE, lambda: charts.measure(rounds=asked.rounds)),
         "idle": (idle.TITLE, lambda: idle.measure(seconds=asked.rest)),
     }
     unknown = set(asked.parts) - set(parts)

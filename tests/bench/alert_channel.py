@@ -1,7 +1,7 @@
 """What became visible in a channel, and when: read from the sandbox's stream of events, which tells every message.
 
 An alert is known from the moment at which its id stands in a message that Discord has taken. Ids that were posted in
-two messages are counted as shown twice; edits of the same message are not.
+two messages are counted as shown twice; edits are not, nor is the end of what was shown firing.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ class Channel:
     """What was seen in one channel since the storm began; times are of `time.monotonic()`."""
 
     known: dict[str, float] = field(default_factory=dict)
-    first_message: dict[str, str] = field(default_factory=dict)
+    first_message: dict[tuple[str, bool], str] = field(default_factory=dict)
+    """Where each id was first posted, and where its end was."""
     twice: set[tuple[str, str]] = field(default_factory=set)
     texts: dict[str, str] = field(default_factory=dict)
     posts: int = 0
@@ -39,7 +40,7 @@ class Channel:
         self.edits += not posted
         for found in set(ID.findall(text)):
             self.known.setdefault(found, time.monotonic())
-            if self.first_message.setdefault(found, number) != number:
+            if posted and self.first_message.setdefault((found, is_resolved(text, found)), number) != number:
                 self.twice.add((found, number))
 
     def gone(self, number: str) -> None:
@@ -127,3 +128,14 @@ def standing(channel: Channel, names: Iterable[str]) -> dict[str, list[str]]:
         for name in set(ID.findall(text)) & found.keys():
             found[name].append(text)
     return found
+
+
+def is_resolved(text: str, name: str) -> bool:
+    """Whether the message says that this alert is over: by its line, or by the heading that its line stands under."""
+    heading = ""
+    for line in text.lower().splitlines():
+        if line.startswith("alerts "):
+            heading = line
+        if name in line:
+            return "resolved" in (line if "firing" in line or "resolved" in line else heading)
+    return False

@@ -21,7 +21,7 @@ from types import FrameType
 import aiohttp
 
 from tests.bench import alert_table
-from tests.bench.alert_channel import Channels, most_in_a_window, standing
+from tests.bench.alert_channel import Channels, is_resolved, most_in_a_window, standing
 from tests.bench.alert_storm import DISCORD, ONE_LINE, WEBHOOK, Alertmanager, Storm
 from tests.bench.alert_table import Result
 from tests.bench.processes import ROOT
@@ -235,17 +235,6 @@ class Run:
             limited=len(limited), limited_per_window=most_in_a_window(limited), outage_s=self._weather.outage_s,
             p50_s=times[len(times) // 2] if times else None, last_s=times[-1] if times else None,
         )  # fmt: skip
-
-
-def is_resolved(text: str, name: str) -> bool:
-    """Whether the message says that this alert is over: by its line, or by the heading that its line stands under."""
-    heading = ""
-    for line in text.lower().splitlines():
-        if line.startswith("alerts "):
-            heading = line
-        if name in line:
-            return "resolved" in (line if "firing" in line or "resolved" in line else heading)
-    return False
 
 
 def free_port() -> int:

@@ -61,6 +61,18 @@ async def test_every_command_has_a_gate_and_the_reference_names_its_right(tree: 
         assert f"Right: `{action.value}`" in texts[usage(command)], usage(command)
 
 
+async def test_every_entry_of_a_message_s_menu_has_a_gate_and_stands_in_the_reference() -> None:
+    bot = commands.Bot(command_prefix=commands.when_mentioned, intents=discord.Intents.none())
+    for extension in EXTENSIONS:
+        await bot.load_extension(extension)
+    menus = list(bot.tree.walk_commands(type=discord.AppCommandType.message))
+    assert [menu.name for menu in menus] == ["Silence this"]
+    for menu in menus:
+        action = action_of(menu)
+        assert action is not None, f"{menu.name} has no gate"
+        assert f"**{menu.name}**. Right: `{action.value}`" in REFERENCE.read_text(encoding="utf-8")
+
+
 async def test_every_free_text_option_that_names_something_known_is_completed(tree: list[Command]) -> None:
     for command in tree:
         for parameter in command.parameters:

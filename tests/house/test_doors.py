@@ -65,14 +65,26 @@ PRESSED = {
     Press.CLOSE: Action.OPERATION_CLOSE,
     Press.CONFIRM: Action.DEPLOY,
     Press.OLDER: Action.OPERATION_VIEW,
+    Press.TAKE_OVER: Action.ONCALL_WRITE,
 }
 MODALS = (Press.DENY, Press.CLOSE)
+ON_OPERATIONS = [press for press in Press if press is not Press.TAKE_OVER]
 ASKS_FIRST = {Press.RETRY, Press.ROLL_BACK}
 """These answer with a question; the row is written when it is answered (`CONFIRM`)."""
-VIEWS = {Action.OPERATION_VIEW, Action.STATUS_VIEW, Action.AUDIT_VIEW, Action.SELF_VIEW}
-DEV_MAY = VIEWS | {Action.DEPLOY, Action.ROLLBACK}
+VIEWS = {
+    Action.OPERATION_VIEW, Action.STATUS_VIEW, Action.AUDIT_VIEW, Action.SELF_VIEW,
+    Action.ALERT_VIEW, Action.METRICS_VIEW, Action.METRICS_QUERY,
+}  # fmt: skip
+DEV_MAY = VIEWS - {Action.METRICS_QUERY} | {Action.DEPLOY, Action.ROLLBACK, Action.ALERT_ACK, Action.SILENCE_WRITE}
 """What the seeded policy grants to dev, in dev; the operations that others are asked about are the owner's, in prod."""
-OPTIONS = {"service": "app", "reason": "Because.", "action": "deploy:run", "environment": "dev"}
+OPTIONS = {
+    "service": "app", "reason": "Because.", "action": "deploy:run", "environment": "dev", "alert": "A1",
+    "matchers": 'environment="dev"', "silence": "0a1b2c3d", "window": "0a1b2c3d", "length": "1h", "until": "1h",
+    "person": "sre2", "to": "sre2", "panel": "cpu", "promql": "up",
+}  # fmt: skip
+WATCHES = ("alerts", "silence", "maintenance", "oncall", "handover", "metrics")
+"""Commands that need sections of the configuration which these houses do not have: what they do for those who may is
+looked at where there are servers behind them (`tests/wire`). Here they are held against those who may not."""
 WORDS = {
     "deploy": ["app", "dev", "--no-wait", "--yes"],
     "rollback": ["app", "dev", "--no-wait", "--yes"],
@@ -155,6 +167,10 @@ async def answer_of(done: Awaitable[object], out: io.StringIO) -> str:
     except Unavailable as error:
         return f"Not possible now. {error}"
     return out.getvalue()
+
+
+def watches(way: Way) -> bool:
+    return way.name.split(" ")[0] in WATCHES
 
 
 SLASH = [slash(command) for command in asyncio.run(loaded())]
@@ -245,7 +261,7 @@ async def test_nobody_passes_a_door_without_the_grant(room: FrontRoom, way: Way,
     await taken_back(room, operation)
 
 
-@pytest.mark.parametrize("way", [*SLASH, *HOST], ids=str)
+@pytest.mark.parametrize("way", [way for way in (*SLASH, *HOST) if not watches(way)], ids=str)
 async def test_whoever_holds_the_grant_passes(room: FrontRoom, way: Way) -> None:
     operation = await subject(room, way)
     await quiet(room)
@@ -259,7 +275,7 @@ async def test_whoever_holds_the_grant_passes(room: FrontRoom, way: Way) -> None
     await taken_back(room, operation)
 
 
-@pytest.mark.parametrize("press", list(Press))
+@pytest.mark.parametrize("press", ON_OPERATIONS)
 async def test_no_button_acts_for_somebody_without_the_grant(room: FrontRoom, press: Press) -> None:
     button = await shown(room, press)
     await quiet(room)
@@ -269,7 +285,7 @@ async def test_no_button_acts_for_somebody_without_the_grant(room: FrontRoom, pr
     assert await room.rows() == before
 
 
-@pytest.mark.parametrize("press", list(Press))
+@pytest.mark.parametrize("press", ON_OPERATIONS)
 async def test_a_button_acts_for_whoever_holds_the_grant(room: FrontRoom, press: Press) -> None:
     button = await shown(room, press)
     await quiet(room)
@@ -349,14 +365,18 @@ def test_only_the_doors_of_this_table_ask_the_engine_for_anything() -> None:
 
 
 async def test_nothing_can_be_done_over_http(room: FrontRoom) -> None:
-    source = (ROOT / "bot" / "inbound.py").read_text(encoding="utf-8")
+    source = (ROOT / "bot" / "inbound" / "health.py").read_text(encoding="utf-8")
     assert set(re.findall(r"router\.add_(\w+)\(", source)) == {"get"}
 
 
 # ---- one environment hidden ----------------------------------------------------------------------------------------
 
 
-LOOKING = [way for way in (*SLASH, *HOST) if way.action in VIEWS - {Action.SELF_VIEW} and way.name != "whocan"]
+LOOKING = [
+    way
+    for way in (*SLASH, *HOST)
+    if way.action in VIEWS - {Action.SELF_VIEW} and way.name != "whocan" and not watches(way)
+]
 """The doors that show what stands in rows."""
 LISTING = [way for way in LOOKING if way.name not in ("ops show", "diff")]
 
@@ -539,7 +559,7 @@ async def test_without_a_rule_to_read_every_door_refuses(lawless: FrontRoom, way
     assert await lawless.rows() == before
 
 
-@pytest.mark.parametrize("press", [p for p in Press if p not in (Press.CONFIRM, Press.OLDER)])
+@pytest.mark.parametrize("press", [p for p in ON_OPERATIONS if p not in (Press.CONFIRM, Press.OLDER)])
 async def test_without_a_rule_to_read_every_button_refuses(lawless: FrontRoom, press: Press) -> None:
     operation = await forced(lawless, PRESSED[press], press)
     handles = await lawless.drawn(operation)
@@ -621,7 +641,9 @@ async def test_without_locks_to_read_nothing_starts(tmp_path: Path) -> None:
 
 async def test_without_a_store_to_read_every_door_says_so_and_nothing_changes(tmp_path: Path) -> None:
     async with open_front_room(tmp_path) as room:
-        buttons = {press: await shown(room, press) for press in Press if press not in (Press.CONFIRM, Press.OLDER)}
+        buttons = {
+            press: await shown(room, press) for press in ON_OPERATIONS if press not in (Press.CONFIRM, Press.OLDER)
+        }
         buttons |= {Press.CONFIRM: await question(room), Press.OLDER: await page_of_history(room)}
         subjects = {way: await subject(room, way) for way in (*SLASH, *HOST)}
         await quiet(room)

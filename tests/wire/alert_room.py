@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
-from bot.alerts.store import AlertStore, GroupFilter
 from sqlalchemy import func, select
 
 from bot.alert_settings import AlertSettings
 from bot.alerts.model import AlertGroup
 from bot.alerts.payload import parse
+from bot.alerts.store import AlertStore, GroupFilter
 from bot.clients.alertmanager import AlertmanagerClient
 from bot.clients.http import HttpClient
 from bot.db.database import Database

@@ -2,21 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from aiohttp import web
 from sqlalchemy import select
 
 from bot.alerts.model import AlertGroup, SilenceKind
+from bot.alerts.payload import parse
 from bot.alerts.store import AlertStore, GroupFilter
 from bot.db.tables import cards, events
 from bot.services.silences import SilenceService
 from bot.ui.card import Press
+from tests.payloads import alert, payload
 from tests.wire.discord_world import ran, settled
 from tests.wire.front_room import FrontRoom, _handles_shown, open_front_room
-from tests.wire.monitoring_room import Alertmanager, alertmanager, free_port
+from tests.wire.monitoring_room import ALERTMANAGER, Alertmanager, alertmanager, binary, free_port
 
 T = TypeVar("T")
 TOKEN = "token-of-alerts"
@@ -33,6 +38,7 @@ class Watch:
 
     room: FrontRoom
     alertmanager: Alertmanager
+    service: "Service"
 
     @property
     def store(self) -> AlertStore:
@@ -49,6 +55,22 @@ class Watch:
         answer = await ran(self.room.part, command, "answered", user=user, **options)
         assert answer["ephemeral"]
         return str(answer["text"])
+
+    async def silence_this(self, user: str, channel: str, message_id: str) -> str:
+        """The text of the answer to “Silence this” in a message's menu."""
+        asked = {"user": user, "channel": channel, "command": "Silence this", "target": message_id}
+        answer = await settled(self.room.part, await self.room.part.command(asked), "answered")
+        assert answer["ephemeral"]
+        return str(answer["text"])
+
+    async def message(self, channel: str, *words: str) -> dict[str, Any]:
+        """The newest message there that holds all these words, once there is one."""
+
+        async def look() -> dict[str, Any] | None:
+            found = reversed(self.room.part.messages(channel=channel)["messages"])
+            return next((one for one in found if all(word in one["text"] for word in words)), None)
+
+        return await eventually(look)
 
     async def offered(self, user: str, command: str, option: str, text: str = "") -> list[str]:
         asked = {"user": user, "channel": "ops", "command": command, "option": option, "text": text, "options": {}}
@@ -78,20 +100,46 @@ async def eventually(look: Callable[[], Awaitable[T | None]]) -> T:
     return found
 
 
+@dataclass
+class Service:
+    """A service that says which commit it is."""
+
+    commit: str = "a" * 40
+
+    async def health(self, request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "commit": self.commit, "built_from": self.commit})
+
+
+@asynccontextmanager
+async def serving(service: Service) -> AsyncIterator[str]:
+    """Its address."""
+    app = web.Application()
+    app.router.add_get("/health", service.health)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
 @pytest.fixture(scope="module")
 async def watch(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watch]:
     path = tmp_path_factory.mktemp("watch")
     port = free_port()
     webhook = f"http://alertmanager:{TOKEN}@127.0.0.1:{port}/webhooks/alertmanager"
-    async with alertmanager(path / "alertmanager", webhook=webhook) as server:
+    service = Service()
+    async with alertmanager(path / "alertmanager", webhook=webhook) as server, serving(service) as url:
         section = {
             "listen_port": port, "alertmanagers": [server.url], "reconcile_s": 0.3, "oncall": ROTA,
             "routes": [{"name": "critical", "matchers": ['severity="critical"'], "channel": "alerts-critical"}],
         }  # fmt: skip
         secrets = {"QUARTERDECK_ALERTMANAGER_TOKEN": TOKEN}
-        async with open_front_room(path, changes={"alerts": section}, secrets=secrets) as room:
+        changes = {"alerts": section, "services": {"app": {"urls": {"dev": url}}}, "github": {"watch_s": 2}}
+        async with open_front_room(path, changes=changes, secrets=secrets) as room:
             await server.post(CPU, DISK, STRAY)
-            opened = Watch(room, server)
+            opened = Watch(room, server, service)
             for labels in (CPU, DISK, STRAY):
                 await opened.group(labels["alertname"])
             yield opened
@@ -173,7 +221,7 @@ async def test_dev_silences_dev_and_nothing_that_reaches_beyond_it(watch: Watch)
     ({"matchers": 'a=~"("', "length": "1h"}, "is no regular expression"),
     ({"matchers": "a=b", "length": "soon"}, "neither a length nor a point in time"),
     ({"matchers": "a=b", "length": "400d"}, "too long: 30 d at most"),
-    ({"matchers": "a=b", "length": "until resolved"}, "nothing to wait for"),
+    ({"matchers": "a=b", "length": "until resolved"}, "nothing whose end to wait for"),
 ])  # fmt: skip
 async def test_a_silence_that_makes_no_sense_is_refused_in_words(
     watch: Watch, options: dict[str, str], says: str
@@ -190,7 +238,44 @@ async def test_without_a_length_the_question_shows_what_it_would_meet(watch: Wat
     assert "It meets 2 alerts that fire now" in text
     assert "How long?" in text
     offered = await watch.offered("sre", "silence create", "matchers", "highcpu")
-    assert 'alertname="HighCPUUsage"' in offered
+    assert 'alertname="HighCPUUsage", environment="prod", service="app"' in offered
+
+
+async def test_a_card_s_own_menu_asks_how_long_to_silence_what_it_shows(watch: Watch) -> None:
+    card = await watch.message("alerts-critical", "HighCPUUsage")
+    text = await watch.silence_this("sre", "alerts-critical", card["id"])
+    assert "How long?" in text
+    assert 'instance="i-1"' in text and 'alertname="HighCPUUsage"' in text
+    assert "It meets 1 of this card" in text
+    assert "silence:write" in await watch.silence_this("dev", "alerts-critical", card["id"])
+
+
+async def test_what_alertmanager_posts_by_itself_can_be_silenced_from_its_menu(watch: Watch, tmp_path: Path) -> None:
+    hook = await watch.room.part.webhook({"channel": "general", "name": "Alertmanager"})
+    port = free_port()
+    (tmp_path / "alertmanager.yml").write_text(
+        "route: {receiver: discord, group_by: [alertname], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}\n"
+        f"receivers: [{{name: discord, discord_configs: [{{webhook_url: '{hook['url']}'}}]}}]\n"
+    )
+    own = Alertmanager(
+        tmp_path,
+        [binary(ALERTMANAGER), "--config.file=alertmanager.yml", "--storage.path=data",
+         f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="],
+        port=port, ready="/-/ready",
+    )  # fmt: skip
+    try:
+        await own.start()
+        await own.post(DISK, {**DISK, "instance": "i-3"})
+        post = await watch.message("general", "LowDiskSpace", "i-3")
+    finally:
+        await own.stop()
+    text = await watch.silence_this("dev", "general", post["id"])
+    assert "How long?" in text
+    assert 'alertname="LowDiskSpace"' in text and 'environment="dev"' in text
+    assert "i-2" not in text and "i-3" not in text
+    assert "It meets 1 alert that" in text
+    board = await watch.message("ops", "as of")
+    assert "No labels of an alert can be read" in await watch.silence_this("sre", "ops", board["id"])
 
 
 async def test_maintenance_is_of_one_place_planned_listed_and_ends_sooner_on_demand(watch: Watch) -> None:
@@ -231,13 +316,13 @@ async def test_a_shift_is_handed_over_on_one_card_and_only_the_receiver_takes_it
     assert "Handed to sre2" in text
 
     async def card() -> dict[str, Any] | None:
-        found = watch.room.part.messages({"channel": "ops"})["messages"]
+        found = watch.room.part.messages(channel="ops")["messages"]
         return next((one for one in found if "HANDOVER" in one["text"] and "as of" in one["text"]), None)
 
     shown = await eventually(card)
     for word in ("sre to sre2", "HighCPUUsage - prod", "acked by me", "operations", "locks", "Look at", "the disks"):
         assert word in shown["text"], word
-    assert shown["pings"]["users"] == []
+    assert shown["pings"]["users"] == ["sre2"]
     key, message_id = await _handover_card(watch)
     handle = (await _handles(watch, key))[Press.TAKE_OVER]
     refused = await watch.room.press("sre", message_id, handle)
@@ -251,7 +336,7 @@ async def test_a_shift_is_handed_over_on_one_card_and_only_the_receiver_takes_it
     assert [actor for actor, _, _ in await watch.recorded("handover.taken")] == ["sre2"]
 
     async def drawn() -> dict[str, Any] | None:
-        found = watch.room.part.messages({"channel": "ops"})["messages"]
+        found = watch.room.part.messages(channel="ops")["messages"]
         return next((one for one in found if "TAKEN" in one["text"]), None)
 
     over = await eventually(drawn)
@@ -272,8 +357,102 @@ async def _handles(watch: Watch, key: str) -> dict[str, str]:
     return await eventually(look)
 
 
+async def test_a_version_that_somebody_put_there_by_hand_is_recorded_once_and_told(watch: Watch) -> None:
+    await eventually(lambda: watch.recorded("version.sighted"))
+    watch.service.commit = "b" * 40
+    ((actor, place, text),) = await eventually(lambda: watch.recorded("hand.change"))
+    assert (actor, place) == ("somebody", "dev")
+    assert "app in dev serves bbbbbbb instead of aaaaaaa" in text
+    await watch.message("audit", "hand.change", "bbbbbbb")
+    await asyncio.sleep(2.5)  # one more look
+    assert len(await watch.recorded("hand.change")) == 1
+    (change, *_) = await watch.room.house.changes.lately("dev", "app", timedelta(hours=2))
+    assert change.kind == "by hand"
+
+
+async def test_help_names_the_commands_and_the_menu_and_where_one_may(watch: Watch) -> None:
+    text = await watch.said("dev", "help")
+    assert "/alerts ack: Take an alert group" in text
+    assert "“Silence this” in a message's menu · you: dev" in text
+
+
 async def test_figures_count_what_fired_and_come_with_a_picture(watch: Watch) -> None:
     answer = await ran(watch.room.part, "alerts stats", "answered", user="dev", range="24h")
     assert "HighCPUUsage" in answer["text"]
     assert "people were called" in answer["text"]
+    shown = watch.room.part.messages(channel="ops", user="dev")["messages"]
+    (picture,) = next(one["attachments"] for one in reversed(shown) if "Alert figures" in one["text"])
+    assert picture["filename"] == "chart.png" and picture["size"] > 5000
     assert "Refused" in await watch.said("dev", "alerts stats", range="9999d")
+
+
+async def test_while_alertmanager_is_away_the_answer_says_not_silenced(watch: Watch) -> None:
+    await watch.alertmanager.stop()
+    try:
+        text = await watch.said("sre", "silence create", matchers="alertname=HighCPUUsage", length="1h")
+        assert "NOT silenced" in text
+        assert "NOT silenced" in await watch.said("sre", "maintenance start", environment="prod", length="1h")
+
+        async def doubted() -> bool:
+            return "Alertmanager cannot be asked since" in await watch.said("dev", "alerts list")
+
+        await eventually(doubted)
+    finally:
+        await watch.alertmanager.start()
+
+
+# ---- one environment hidden ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+async def parted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FrontRoom]:
+    """A house without an Alertmanager whose policy lets dev look at the alerts of dev alone, with one in each place."""
+    rows = [
+        {"action": action, "environment": environment, "requesters": who}
+        for action in ("alert:view", "alert:ack")
+        for environment, who in (("dev", ["dev", "sre"]), ("prod", ["sre"]))
+    ]
+    changes = {"policy": rows, "alerts": {"listen_port": 0}}
+    secrets = {"QUARTERDECK_ALERTMANAGER_TOKEN": TOKEN}
+    async with open_front_room(tmp_path_factory.mktemp("parted"), changes=changes, secrets=secrets) as room:
+        assert room.house.alerting is not None
+        for name, environment in (("HighCPUUsage", "prod"), ("LowDiskSpace", "dev")):
+            body = payload([alert(name, "i-1", environment=environment)])
+            at = datetime.now(UTC)
+            await room.house.alerting.store.take(body, parse(body), source="test", received_at=at)
+        while await room.house.alerting.store.apply_next():
+            pass
+        yield room
+
+
+async def told(room: FrontRoom, user: str, command: str, **options: Any) -> str:
+    return str((await ran(room.part, command, "answered", user=user, **options))["text"])
+
+
+async def test_what_a_rule_hides_is_counted_and_not_shown_taken_or_suggested(parted: FrontRoom) -> None:
+    assert parted.house.alerting is not None
+    store = parted.house.alerting.store
+    (hidden,) = await store.groups(GroupFilter(text="HighCPUUsage"))
+    listed = await told(parted, "dev", "alerts list")
+    assert "LowDiskSpace" in listed and "HighCPUUsage" not in listed
+    assert "1 more group you may not see." in listed
+    assert "HighCPUUsage" in await told(parted, "sre", "alerts list")
+    for command in ("alerts show", "alerts ack"):
+        assert "alert:view in prod" in await told(parted, "dev", command, alert=f"A{hidden.id}")
+    (still,) = await store.groups(GroupFilter(text="HighCPUUsage"))
+    assert still.acked_by == ""
+    figures = await told(parted, "dev", "alerts stats")
+    assert "LowDiskSpace" in figures and "HighCPUUsage" not in figures
+    assert "without environments that you may not see" in figures
+    asked = {"channel": "ops", "command": "alerts show", "option": "alert", "text": "", "options": {}}
+    for user, sees in (("dev", False), ("sre", True)):
+        sent = await parted.part.autocomplete({**asked, "user": user})
+        offered = [choice["value"] for choice in (await settled(parted.part, sent, "choices"))["choices"]]
+        assert (f"A{hidden.id}" in offered) is sees
+
+
+async def test_what_nobody_is_granted_and_what_is_not_configured_is_said(parted: FrontRoom) -> None:
+    text = await told(parted, "sre", "silence create", matchers="environment=dev", length="1h")
+    assert "Refused" in text and "silence:write" in text  # this house grants it to nobody
+    assert "none" in await told(parted, "sre", "silence list")
+    assert "Nobody is on call now." in await told(parted, "sre", "oncall show")

@@ -7,7 +7,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -16,8 +17,13 @@ from pydantic import SecretStr
 
 from bot.alert_settings import AlertSettings
 from bot.alerts.model import Payload
+from bot.alerts.payload import parse
+from bot.alerts.reading import GroupFilter
+from bot.alerts.store import AlertStore
+from bot.db.database import Database
 from bot.errors import Unavailable
 from bot.inbound.alertmanager import BODY_MAX_BYTES, LARGE_BYTES, PATH, UNHEARD_MAX, AlertListener, Outcome
+from bot.inbound.backlog import BacklogGauge
 from bot.inbound.health import HealthListener
 from bot.metrics import Metrics
 from tests.payloads import alert, of_size, payload
@@ -287,6 +293,51 @@ async def test_what_is_no_http_gets_its_answer_and_fills_no_log(room: Room, capl
         writer.close()
     assert not caplog.records
     assert (await room.post())[0] == 200
+
+
+# ---- with the rows behind it -------------------------------------------------------------------------------------
+
+
+async def test_what_is_sent_again_and_again_is_taken_and_changes_nothing(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "alerts.db")
+    settings = AlertSettings(listen_port=0)
+    store = AlertStore(database, settings=settings, channels={"alerts": 1})
+    listener = AlertListener(settings, SecretStr(TOKEN), store, metrics=Metrics())
+    await listener.start()
+    try:
+        url = f"http://127.0.0.1:{listener.port}{PATH}"
+        async with aiohttp.ClientSession(headers=BEARER) as session:
+            for _ in range(5):
+                async with session.post(url, data=BODY) as response:
+                    assert response.status == 200
+        assert (await store.backlog())[0] == 5
+        while await store.apply_next():
+            pass
+        (group,) = await store.groups(GroupFilter(state="all"), episodes=True)
+        assert (group.firing, group.members, group.repeats, len(group.episodes)) == (1, 1, 4, 1)
+        assert len(await store.pings(group.id)) <= 1
+        assert await store.backlog() == (0, None)
+    finally:
+        await listener.close()
+        await database.close()
+
+
+async def test_the_backlog_is_a_figure_that_ages(tmp_path: Path) -> None:
+    database, metrics = await Database.open(tmp_path / "alerts.db"), Metrics()
+    store = AlertStore(database, settings=AlertSettings(), channels={"alerts": 1})
+    gauge = BacklogGauge(store, metrics)
+    received_at = datetime.now(UTC) - timedelta(minutes=5)
+    await store.take(BODY, parse(BODY), source="", received_at=received_at)
+    await gauge.look()
+    assert metrics.registry.get_sample_value("quarterdeck_alert_backlog") == 1
+    age_s = metrics.registry.get_sample_value("quarterdeck_alert_backlog_seconds")
+    assert age_s is not None and 300 <= age_s < 330
+    while await store.apply_next():
+        pass
+    await gauge.look()
+    assert metrics.registry.get_sample_value("quarterdeck_alert_backlog") == 0
+    assert metrics.registry.get_sample_value("quarterdeck_alert_backlog_seconds") == 0
+    await database.close()
 
 
 async def test_a_taken_port_is_one_clear_sentence(room: Room) -> None:

@@ -113,7 +113,7 @@ async def test_what_was_not_measured_is_a_gap_and_no_data_and_never_0(room: Room
     room.metrics.pop(PROD)
     try:
         await room.settles(PROD, [])
-        await asyncio.sleep(2)
+        await asyncio.sleep(3.5)
     finally:
         room.metrics[PROD] = 90
     await room.settles(PROD, [90.0])

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from aiohttp import web
 
 from bot.alert_settings import AlertSettings, HeartbeatSettings
 from bot.alerts.model import State
@@ -16,6 +17,7 @@ from bot.metrics import Metrics
 from bot.services.reconciler import Reconciler
 from tests.wire.alert_room import alert_room
 from tests.wire.monitoring_room import free_port, prometheus, serve_metrics
+from tests.wire.scripted_server import scripted_server
 
 SETTINGS = AlertSettings(heartbeats=(HeartbeatSettings(name="Watchdog"),), reconcile_s=0.2)
 WATCHDOG = {"alertname": "Watchdog", "severity": "none"}
@@ -235,6 +237,37 @@ async def test_while_alertmanager_is_away_prometheus_own_word_brings_new_alerts_
         assert (same.id, same.firing, same.members) == (new.id, 1, 1)
         assert [g.id for g in await room.groups() if g.title == "Unheard"] == [new.id]
         asked.close()
+
+
+async def test_what_alertmanager_tells_nobody_of_because_of_the_hour_gets_no_card_here(room, http):
+    """As 0.28 and later say it: the alerts of groups name the time intervals that mute them."""
+    await fires(room, "Loud", "db-1")  # so that this receiver is known to tell us
+
+    def row(name, *muted_by):
+        status = {"state": "active", "silencedBy": [], "inhibitedBy": [], "mutedBy": list(muted_by)}
+        found = {"labels": labels(name, "db-1"), "annotations": {}, "fingerprint": name, "status": status}
+        return {**found, "startsAt": "2026-11-23T03:00:00Z", "receivers": [{"name": "bot"}]}
+
+    def group(name, *muted_by, receiver="bot"):
+        rows = [row(name, *muted_by)]
+        return {"receiver": {"name": receiver}, "labels": {"alertname": name}, "alerts": rows}
+
+    groups = [group("Asleep", "night"), group("Awake"), group("Half", "night", receiver="other"), group("Half")]
+    answers = {
+        "alerts": [row("Asleep"), row("Awake"), row("Half")],
+        "groups": groups,
+        "silences": [],
+        "status": {"uptime": "2026-11-23T03:00:00Z"},
+    }
+
+    async def answer(request):
+        return web.json_response(answers[request.path.rpartition("/")[2]])
+
+    async with scripted_server() as server:
+        server.answer = answer
+        newer = AlertmanagerClient(urls=[server.url], http=http)
+        await reconciler(room, settled_after_s=10**9).look(newer)
+    assert [bool(await room.group(name)) for name in ("Asleep", "Awake", "Half")] == [False, True, True]
 
 
 async def test_it_looks_by_itself_at_the_start_and_when_it_is_woken(room):

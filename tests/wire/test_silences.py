@@ -269,6 +269,34 @@ async def test_when_alertmanager_cannot_be_reached_it_says_not_silenced(room, ht
         await service(room, gone).create(Wanted(matchers=matchers("Gone"), ends_at=later(hours=1)), SRE)
     assert str(caught.value).startswith("NOT silenced: ")
     assert not isinstance(caught.value, Unknown)
+    for ends_at in (None, later(hours=1)):
+        with pytest.raises(Unavailable, match=r"^NOT silenced: (?!NOT)"):
+            await service(room, gone).create(Wanted(matchers=matchers("Gone"), ends_at=ends_at), SRE)
+    with pytest.raises(Unavailable, match=r"^NOT silenced: "):
+        await service(room, gone).count(matchers("Gone"))
+
+
+async def test_a_silence_that_holds_and_cannot_be_written_down_is_not_called_undone(room):
+    async def full(_silence, *, event=None):
+        raise Unavailable("database", "The disk is full.")
+
+    store = room.store
+
+    class Full:
+        def __getattr__(self, name):
+            return full if name == "noted" else getattr(store, name)
+
+    room.store = Full()
+    try:
+        with pytest.raises(Unknown, match=r"Alertmanager did it, .* The disk is full"):
+            await service(room).create(Wanted(matchers=matchers("Unwritten"), ends_at=later(hours=1)), SRE)
+    finally:
+        room.store = store
+    made = [one for one in await room.client.silences() if one.matchers[0].value == "Unwritten"]
+    assert [one.state for one in made] == [SilenceState.ACTIVE]
+    await look(room)
+    assert (await row_of(room, made[0].id)).kind is SilenceKind.FOREIGN  # the next look finds it
+    await room.client.expire_silence(made[0].id)
 
 
 def forwarding(room, *, posts):

@@ -19,9 +19,10 @@ Json = dict[str, Any]
 SERVICE = "app"
 SCRAPE = "1s"
 GROUP_WAIT, GROUP_INTERVAL, REPEAT_INTERVAL = "1s", "2s", "4h"
-BEAT_INTERVAL, BEAT_REPEAT = "5s", "10s"
-"""The heartbeat is sent again at the first tick of the interval after the repeat: every 10 to 15 s."""
-RESEND = "5s"
+BEAT_INTERVAL, BEAT_REPEAT = "2s", "6s"
+"""The heartbeat is sent again at the first tick of the interval after the repeat: every 6 to 8 s."""
+RESEND = "2s"
+"""How often Prometheus says again what fires; after four of them without a word Alertmanager takes it for ended."""
 PAIRED = ("alertname", "environment", "service", "instance", "mountpoint")
 MUTED_WITH_THE_EXPORTER = 'alertname=~"High.+|LowDiskSpace"'
 GROUPED = ("alertname", "environment", "service")

@@ -26,9 +26,9 @@ variable "parameters" {
     condition = alltrue([
       for key, one in var.parameters :
       !can(regex("^(PATH|HOME|PORT|HOST|LD_.*|PYTHON.*|APP_COMMIT|APP_BUILT_FROM|QUARTERDECK_.*)$", coalesce(one.name, key)))
-      || one.service == "bot" && contains(["QUARTERDECK_DISCORD_TOKEN", "QUARTERDECK_GITHUB_TOKEN"], coalesce(one.name, key))
+      || one.service == "bot" && contains(["QUARTERDECK_DISCORD_TOKEN", "QUARTERDECK_GITHUB_TOKEN", "QUARTERDECK_ALERTMANAGER_TOKEN"], coalesce(one.name, key))
     ])
-    error_message = "PATH, HOME, PORT, HOST, LD_*, PYTHON*, APP_COMMIT, APP_BUILT_FROM and QUARTERDECK_* are reserved: the host would refuse the rollout. Take another name. Only the service bot has QUARTERDECK_DISCORD_TOKEN and QUARTERDECK_GITHUB_TOKEN."
+    error_message = "PATH, HOME, PORT, HOST, LD_*, PYTHON*, APP_COMMIT, APP_BUILT_FROM and QUARTERDECK_* are reserved: the host would refuse the rollout. Take another name. Only the service bot has QUARTERDECK_DISCORD_TOKEN, QUARTERDECK_GITHUB_TOKEN and QUARTERDECK_ALERTMANAGER_TOKEN."
   }
   validation {
     condition     = alltrue([for one in var.parameters : can(regex("^[a-z][a-z0-9-]{0,31}$", one.service))])

@@ -111,7 +111,6 @@ def _groups() -> None:
         _count("escalation_step"),
         _count("flaps"),
         _time("flapping_until"),
-        _text("identity", default=""),
         _text("body_digest", default=""),
         sa.Column("previous_id", sa.Integer(), nullable=True),
         _flag("seeded", default="0"),

@@ -1,0 +1,174 @@
+"""Whom alerts call and what marks their cards, with what all statements about alerts need.
+
+Everything works within the caller's transaction: a ping is a row with a key of its own, so that no crash repeats or
+loses one, and a card is marked where its rows change.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import sqlite
+
+from bot.alert_settings import AlertSettings
+from bot.alerts import pings
+from bot.alerts.model import OWN, Reason, card_key
+from bot.alerts.routes import Route, Routes
+from bot.db.cards import Priority, mark_dirty
+from bot.db.database import Database
+from bot.db.tables import alert_moments, alert_pings
+
+GATHERING = timedelta(seconds=0.5)
+"""A new card waits for so long, so that a storm is seen as one."""
+UNSEEN = "unseen"
+"""The name of the moment since when Alertmanager cannot be asked."""
+UNSEEN_SINCE = select(alert_moments.c.at).where(alert_moments.c.name == UNSEEN)
+
+Json = Mapping[str, Any]
+Row = Mapping[Any, Any]
+
+_PING = sqlite.insert(alert_pings).on_conflict_do_nothing(index_elements=["key"]).returning(alert_pings.c.id)
+
+
+class Recorder(Protocol):
+    """Appends an event to the record, within the transaction."""
+
+    def __call__(
+        self, connection: Connection, name: str, actor: str, text: str, *, data: Json | None = None
+    ) -> None: ...
+
+
+def utc_now() -> datetime:
+    """The clock of everything that is not under test."""
+    return datetime.now(UTC)
+
+
+def unrecorded(connection: Connection, name: str, actor: str, text: str, *, data: Json | None = None) -> None:
+    """The record of whoever keeps none."""
+
+
+class Calls:
+    """What all statements about alerts need; marks cards and writes pings.
+
+    `channels` are Discord's channel ids by name; `clean` takes secrets out of what comes from outside; `record` writes
+    what people decide into the record.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        settings: AlertSettings,
+        channels: Mapping[str, int],
+        record: Recorder = unrecorded,
+        now: Callable[[], datetime] = utc_now,
+        clean: Callable[[str], str] = str,
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.routes = Routes(
+            settings.all_routes, anew_after_s=settings.anew_after_s, ack_reminder_s=settings.ack_reminder_s
+        )
+        self.now = now
+        self.record = record
+        self.clean = clean
+        self.api_speaks = bool(settings.alertmanagers)
+        self._channels = dict(channels)
+        self._listeners: list[Callable[[], None]] = []
+        self._heartbeats = frozenset(beat.name for beat in settings.heartbeats)
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` soon after each commit that changed something to see. Only to wake up: rows are the truth."""
+        self._listeners.append(listener)
+
+    def tell(self) -> None:
+        """Wake those who listen."""
+        for listener in self._listeners:
+            listener()
+
+    def mark(self, connection: Connection, row: Row, at: datetime) -> None:
+        """Have the group's card drawn anew; a new one waits for what comes with it."""
+        channel_id = self.channel_id(row["channel"])
+        if channel_id is not None:
+            mark_dirty(
+                connection, card_key(row["id"]), channel_id, self._priority(row["severity"]), not_before=at + GATHERING
+            )
+
+    def mark_all(self, connection: Connection, rows: Iterable[Row], at: datetime) -> int:
+        count = 0
+        for row in rows:
+            self.mark(connection, row, at)
+            count += 1
+        return count
+
+    def channel_id(self, name: str) -> int | None:
+        """The channel of that name; where the file no longer has it, the default one."""
+        return self._channels.get(name, self._channels.get(self.settings.channel))
+
+    def _priority(self, severity: str) -> Priority:
+        return Priority.CRITICAL if severity == self.settings.severities[-1] else Priority.OUTCOME
+
+    def _call(self, connection: Connection, row: Row, reason: Reason, at: datetime) -> None:
+        """Write the ping for that reason; quiet hours may hold it back. Whom it calls is the route's word."""
+        route = self.route_of(row)
+        roles = (route.role,) if route.role is not None else ()
+        stamp = {Reason.SEVERITY: row["worst"], Reason.JOINED: str(row["acked_at"])}.get(reason, "")
+        self.write_ping(connection, row, reason, roles=roles, at=at, stamp=stamp)
+
+    def route_of(self, row: Row) -> Route:
+        """The route that says whom to call: the one for how bad it is now; the card's own where that names nobody."""
+        if row["group_key"].startswith(OWN):
+            return self.routes.own(row["channel"], row["common_labels"])
+        own = self.routes.named(row["route"])
+        found = self.routes.of({**row["common_labels"], self.settings.labels.severity: row["severity"]})
+        return found if found.role is not None else own
+
+    def write_ping(
+        self,
+        connection: Connection,
+        row: Row,
+        reason: Reason,
+        *,
+        roles: Sequence[str] = (),
+        people: Sequence[str] = (),
+        at: datetime,
+        stamp: str = "",
+        detail: str = "",
+        beside: bool = False,
+    ) -> int | None:
+        """Write a ping once, with its card where it needs one of its own; its id, or None when it was written before.
+
+        Without anybody to call nothing is written. `beside`: the group's card stands already, so that this ping needs
+        one of its own whatever the reason.
+        """
+        if not roles and not people:
+            return None
+        held = self.held(row, at)
+        values = {
+            "group_id": row["id"],
+            "key": f"{row['id']}:{reason.value}:{stamp}",
+            "reason": reason.value,
+            "roles": list(roles),
+            "people": list(people),
+            "detail": self.clean(detail),
+            "at": at,
+            "held_until": held,
+        }
+        ping_id = connection.execute(_PING, values).scalar_one_or_none()
+        if ping_id is None:
+            return None
+        if held is None and (beside or reason not in (Reason.FIRST, Reason.REFIRED)):
+            self.mark_ping(connection, int(ping_id), row)
+        return int(ping_id)
+
+    def held(self, row: Row, at: datetime) -> datetime | None:
+        """Until when quiet hours hold back what would call somebody about that group now."""
+        hours = self.route_of(row).quiet_hours
+        return pings.held_until(hours, at, severity=row["severity"], severities=self.settings.severities)
+
+    def mark_ping(self, connection: Connection, ping_id: int, row: Row) -> None:
+        """Have the ping's own card posted."""
+        channel_id = self.channel_id(row["channel"])
+        if channel_id is not None:
+            mark_dirty(connection, f"alertping:{ping_id}", channel_id, self._priority(row["severity"]))

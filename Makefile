@@ -16,8 +16,9 @@ smoke: ## beside make demo DISCORD=1: walk through what your own Discord shows, 
 	@.ci/venv demo
 	@exec .venv/bin/python -m bot.sandbox.smoke $(ARGS)
 
-test: lint ## run every check and test, the core's with branch coverage; what is skipped is named (ARGS="-k deploy")
+test: ## run every check and test, the core's with branch coverage; what is skipped is named (ARGS="-k deploy")
 	@tests/servers.sh
+	@$(MAKE) --no-print-directory lint
 	@.ci/foreign
 ifeq ($(strip $(ARGS)),)
 	@status=0; \

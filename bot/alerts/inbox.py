@@ -1,6 +1,6 @@
 """Payloads: taken in as they come, and applied to the rows one after another, each exactly once.
 
-Taking is one INSERT of the bytes, so that the answer may go out as soon as it is on disk. Applying reads the oldest
+Taking writes nothing but the bytes, so that the answer may go out as soon as it is on disk. Applying reads the oldest
 that are not applied yet, works out on a thread what they say, and writes each in one transaction with the mark that it
 is applied: a process that is killed at any instant has either done all of it or nothing.
 """
@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, case, func, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects import sqlite
 
 from bot.alerts import episodes
@@ -23,7 +23,7 @@ from bot.alerts.episodes import Known, Report, Told, Verdict, Written
 from bot.alerts.groups import Chosen, Groups, Origin
 from bot.alerts.model import Alert, Payload
 from bot.alerts.payload import Malformed, parse
-from bot.db.tables import alert_groups, alert_moments, alert_payloads
+from bot.db.tables import alert_bodies, alert_groups, alert_moments, alert_payloads
 
 BATCH = 64
 """So many payloads at most are read at once."""
@@ -34,18 +34,22 @@ p = alert_payloads.c
 _log = logging.getLogger(__name__)
 
 _TAKE = alert_payloads.insert().returning(p.id)
+_KEEP = alert_bodies.insert()
+_DROP = delete(alert_bodies).where(alert_bodies.c.payload_id == bindparam("wanted_id"))
 _WAITING = (
     select(p.id, p.received_at, p.alerts, p.group_key)
     .where(p.applied_at.is_(None))
     .order_by(p.id)
     .limit(bindparam("many"))
 )
-_BODY = select(p.id, p.received_at, p.body).where(p.id.in_(bindparam("ids", expanding=True))).order_by(p.id)
+_BODY = (
+    select(p.id, p.received_at, alert_bodies.c.body)
+    .join(alert_bodies, alert_bodies.c.payload_id == p.id)
+    .where(p.id.in_(bindparam("ids", expanding=True)))
+    .order_by(p.id)
+)
 _CLAIM = update(alert_payloads).where(p.id == bindparam("wanted_id"), p.applied_at.is_(None))
 _APPLIED = _CLAIM.values(applied_at=bindparam("now"), outcome=bindparam("what"), group_id=bindparam("of"))
-_AGAIN = _CLAIM.values(
-    applied_at=bindparam("now"), outcome=bindparam("what"), group_id=bindparam("of"), body=bindparam("nothing")
-)
 _COUNT = update(alert_groups).where(alert_groups.c.id == bindparam("wanted_id"))
 _COUNT = _COUNT.values(repeats=alert_groups.c.repeats + 1)
 _BEAT = sqlite.insert(alert_moments)
@@ -106,9 +110,14 @@ class Inbox(Groups):
             "receiver": payload.receiver,
             "group_key": payload.group_key,
             "alerts": len(payload.alerts),
-            "body": body,
         }
-        return await self.database.write(lambda db: int(db.execute(_TAKE, values).scalar_one()))
+
+        def work(db: Connection) -> int:
+            payload_id = int(db.execute(_TAKE, values).scalar_one())
+            db.execute(_KEEP, {"payload_id": payload_id, "body": body})
+            return payload_id
+
+        return await self.database.write(work)
 
     async def apply_next(self, *, limit: int = BATCH) -> bool:
         """Apply the oldest payloads that wait, in their order; whether there were any.
@@ -217,12 +226,10 @@ class Inbox(Groups):
     def _mark_applied(self, connection: Connection, ready: Ready, outcome: Outcome, group_id: int | None) -> None:
         """Raises `AppliedBefore`, which takes everything back, where somebody else has applied it."""
         values = {"wanted_id": ready.id, "now": self.now(), "what": outcome.value, "of": group_id}
-        if outcome is Outcome.REPEAT:
-            done = connection.execute(_AGAIN, {**values, "nothing": b""})
-        else:
-            done = connection.execute(_APPLIED, values)
-        if not done.rowcount:
+        if not connection.execute(_APPLIED, values).rowcount:
             raise AppliedBefore
+        if outcome is Outcome.REPEAT:
+            connection.execute(_DROP, {"wanted_id": ready.id})
 
     def _reconcile(self, connection: Connection, ready: Ready, of_key: RowMapping | None) -> tuple[int | None, bool]:
         """Hold what the payload says against what is known, and write the difference."""

@@ -85,7 +85,7 @@ class Intake:
                 await self._again()
 
     async def _limit(self) -> int:
-        """How many are applied next: one by one while something is wrong with one of them, so that it is known which."""
+        """How many are applied next: one by one while something is wrong with one, so that it is known which."""
         lull = await self._lull()
         return 1 if self._failed[0] else BATCH if lull else BUSY_LIMIT
 

@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+from bot.matcher import Matcher as Matcher
+
 Labels = Mapping[str, str]
 NOTHING: Labels = MappingProxyType({})
 OWN = "quarterdeck/"
@@ -55,24 +57,6 @@ class Payload:
     common_annotations: Labels
     external_url: str
     alerts: tuple[Alert, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """One condition on a label, as Alertmanager writes it: `name="value"`, `!=`, `=~`, `!~`."""
-
-    name: str
-    value: str
-    is_regex: bool = False
-    is_equal: bool = True
-
-    @property
-    def operator(self) -> str:
-        return ("=~" if self.is_equal else "!~") if self.is_regex else ("=" if self.is_equal else "!=")
-
-    def __str__(self) -> str:
-        value = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.operator}"{value}"'
 
 
 # ---- what Alertmanager's API says ----------------------------------------------------------------------------------

@@ -18,13 +18,13 @@ from bot.clients.alertmanager_types import (
     LiveAlert,
     LiveGroup,
     LiveSilence,
-    Matcher,
     Picture,
     SilenceWish,
 )
 from bot.clients.hearing import DEAF, Hearing
 from bot.clients.http import HttpClient
 from bot.errors import NotVisible, Refused, Unavailable, Unknown, Unreachable
+from bot.matcher import Matcher
 
 PART = "alertmanager"
 BODY_LIMIT_BYTES = 64 * 2**20

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from bot.matcher import Matcher
+
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
-BARE_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 
 
 class AlertState(StrEnum):
@@ -28,31 +29,6 @@ class SilenceState(StrEnum):
     PENDING = "pending"
     ACTIVE = "active"
     EXPIRED = "expired"
-
-
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """One condition on a label, as Alertmanager writes it: `name="value"`, `!=`, `=~`, `!~`."""
-
-    name: str
-    value: str
-    is_regex: bool = False
-    is_equal: bool = True
-
-    @property
-    def operator(self) -> str:
-        return ("=~" if self.is_equal else "!~") if self.is_regex else ("=" if self.is_equal else "!=")
-
-    def __str__(self) -> str:
-        value = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.operator}"{value}"'
-
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> Self:
-        return cls(str(row["name"]), str(row["value"]), bool(row["isRegex"]), bool(row.get("isEqual", True)))
-
-    def as_json(self) -> dict[str, Any]:
-        return {"name": self.name, "value": self.value, "isRegex": self.is_regex, "isEqual": self.is_equal}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +104,7 @@ class LiveSilence:
         return cls(
             id=str(row["id"]),
             state=SilenceState(row["status"]["state"]),
-            matchers=tuple(map(Matcher.from_json, row["matchers"])),
+            matchers=tuple(map(_matcher, row["matchers"])),
             starts_at=starts_at,
             ends_at=ends_at,
             created_by=str(row.get("createdBy") or ""),
@@ -149,7 +125,7 @@ class SilenceWish:
 
     def as_json(self) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "matchers": [matcher.as_json() for matcher in self.matchers],
+            "matchers": [_as_json(matcher) for matcher in self.matchers],
             "startsAt": written(self.starts_at),
             "endsAt": written(self.ends_at),
             "createdBy": self.created_by,
@@ -213,6 +189,19 @@ def moment(text: object) -> datetime | None:
 def written(value: datetime) -> str:
     """The time as Go reads it, in UTC."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _matcher(row: Mapping[str, Any]) -> Matcher:
+    return Matcher(str(row["name"]), str(row["value"]), bool(row["isRegex"]), bool(row.get("isEqual", True)))
+
+
+def _as_json(matcher: Matcher) -> dict[str, Any]:
+    return {
+        "name": matcher.name,
+        "value": matcher.value,
+        "isRegex": matcher.is_regex,
+        "isEqual": matcher.is_equal,
+    }
 
 
 def _texts(row: Mapping[str, Any]) -> dict[str, str]:

@@ -234,13 +234,20 @@ alert_payloads = Table(
     Column("receiver", Text, nullable=False),
     Column("group_key", Text, nullable=False),
     Column("alerts", Integer, nullable=False),
-    # As it came, byte by byte; empty once it is applied and another row holds the same.
-    Column("body", LargeBinary, nullable=False),
     Column("applied_at", UtcDateTime),
     Column("outcome", Text, nullable=False, server_default=""),
     Column("group_id", Integer),
     Index(None, "applied_at", "id"),
     sqlite_autoincrement=True,
+)
+
+alert_bodies = Table(
+    "alert_bodies",
+    metadata,
+    # As they came, byte by byte. Apart from their payloads, because noting that one is applied would write it all
+    # again; gone once it is applied and was the same as the one before.
+    Column("payload_id", Integer, ForeignKey("alert_payloads.id"), primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
 )
 
 alert_groups = Table(

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 
 from bot.db.tables import (
+    alert_bodies,
     alert_episodes,
     alert_group_keys,
     alert_groups,
@@ -28,7 +29,8 @@ GROUPS_CHUNK = 20
 def forget_payloads(connection: Connection, before: datetime) -> int:
     """Delete payloads that were applied before then, a chunk of them; how many."""
     table = alert_payloads.c
-    chosen = select(table.id).where(table.applied_at < before).limit(PAYLOADS_CHUNK)
+    chosen = list(connection.scalars(select(table.id).where(table.applied_at < before).limit(PAYLOADS_CHUNK)))
+    connection.execute(delete(alert_bodies).where(alert_bodies.c.payload_id.in_(chosen)))
     return connection.execute(delete(alert_payloads).where(table.id.in_(chosen))).rowcount
 
 

@@ -32,7 +32,6 @@ from bot.clients.prometheus import FiringAlert, PrometheusClient
 from bot.errors import QuarterdeckError, Unavailable
 from bot.metrics import Metrics
 from bot.ops.record import Now, utc_now
-from bot.services.silencing import read
 
 AWAY_PAUSE_S = 5.0
 """Between two looks while it does not answer, so that it is known to be back soon after it is."""
@@ -194,7 +193,7 @@ def seen_silence(silence: LiveSilence) -> SeenSilence:
     return SeenSilence(
         id=silence.id,
         state=silence.state.value,
-        matchers=tuple(map(read, silence.matchers)),
+        matchers=silence.matchers,
         starts_at=silence.starts_at,
         ends_at=silence.ends_at,
         created_by=silence.created_by,

@@ -5,6 +5,7 @@ due at once. The row is claimed before the message is sent: a lost answer, or a 
 a while, because a critical alert told twice is better than one not told.
 """
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from bot.ops.record import Now, utc_now
 
 AGAIN_AFTER = timedelta(seconds=30)
 """After a try that failed, or of which nobody knows how it ended."""
+NOTICED = timedelta(seconds=10)
+"""A card that is out of date since so soon after it began to fire has not shown that it does."""
 LISTED_MAX = 20
 """Alerts that one message tells in full; the others are counted."""
 TEXT_MAX = 600
@@ -68,34 +71,37 @@ class SecondRoad:
         self._road = settings.second_road
         self._critical = settings.severities[-1]
         self._now = now
+        self._stale: dict[int, tuple[int, datetime]] = {}
+        """Of each group whose card stands and is out of date: which state it shows, and since when."""
+        self._looked = False
 
     async def look(self) -> None:
         """Send one message for all groups that are due, if there are any."""
         if self._road is None:
             return
         now, patience = self._now(), timedelta(seconds=self._road.after_s)
-        if not await self._database.read(lambda c: self._due(c, now, patience)):
-            return
-        if calls := await self._database.write(lambda c: self._claimed(c, now, patience)):
+        untold = _untold(self._critical, now, patience)
+        rows = await self._database.read(lambda c: c.execute(untold).mappings().all())
+        self._watch(rows, now)
+        due = [_call(row, reason) for row in rows if (reason := self._reason(row, now, patience))]
+        if due and (calls := await self._database.write(lambda c: _claimed(c, untold, due, now))):
             await self._send(self._road.topic_arn, calls, now)
 
-    def _claimed(self, connection: Connection, now: datetime, patience: timedelta) -> tuple[Call, ...]:
-        """Those that are due; from here on it is us who tell of them."""
-        due = self._due(connection, now, patience)
-        for call in due:
-            _claim(connection, call, now)
-        return due
-
-    def _due(self, connection: Connection, now: datetime, patience: timedelta) -> tuple[Call, ...]:
-        found = []
-        for row in connection.execute(_candidates(self._critical, now, patience)).mappings():
-            if reason := self._reason(row, now, patience):
-                found.append(_call(row, reason))
-        return tuple(found)
+    def _watch(self, rows: Sequence[RowMapping], now: datetime) -> None:
+        """Note since when each card that stands has been out of date, without a break."""
+        before, self._stale = self._stale, {}
+        for row in rows:
+            if row["message_id"] is not None and row["wanted"] > row["shown"]:
+                shown, since = before.get(row["id"], (row["shown"], now if self._looked else row["fired_at"]))
+                self._stale[row["id"]] = (row["shown"], since if shown == row["shown"] else now)
+        self._looked = True
 
     def _reason(self, row: RowMapping, now: datetime, patience: timedelta) -> str:
         """Why that group must be told of; empty: it need not."""
-        if row["message_id"] is None or row["unheard"]:
+        if now - row["fired_at"] < patience:
+            return ""
+        _, stale_since = self._stale.get(row["id"], (0, now))
+        if row["message_id"] is None or row["unheard"] or stale_since <= row["fired_at"] + NOTICED:
             return UNSHOWN
         steps = self._store.route_of(row).escalation
         if not steps or row["escalation_step"] < len(steps):
@@ -104,8 +110,8 @@ class SecondRoad:
         return UNTAKEN if now >= last_at + patience else ""
 
     async def _send(self, topic_arn: str, calls: Sequence[Call], now: datetime) -> None:
-        first = calls[0]
-        key = f"{first.group_id}-{first.opening.timestamp():.0f}"
+        episodes = ",".join(f"{call.group_id}-{call.opening.timestamp():.0f}" for call in calls)
+        key = hashlib.sha256(episodes.encode()).hexdigest()
         try:
             message_id = await self._aws.publish(topic_arn, subject=subject(calls), text=text(calls, now), key=key)
         except Unavailable as error:
@@ -135,8 +141,8 @@ class SecondRoad:
         self._store.record(connection, RECORDED, "bot", told, data={**where, "reason": call.reason})
 
 
-def _candidates(critical: str, now: datetime, patience: timedelta) -> Select[Any]:
-    """Critical groups that fire for so long, that wait for somebody, and that were not told of by this road."""
+def _untold(critical: str, now: datetime, patience: timedelta) -> Select[Any]:
+    """Critical groups that fire, that wait for somebody, and that were not told of by this road."""
     group, road, card, calling = alert_groups.c, road_messages.c, cards.alias(), cards.alias()
     # A call beside a card that stands already: somebody was to be called anew, and Discord has not got it yet.
     unheard = exists().where(
@@ -149,23 +155,26 @@ def _candidates(critical: str, now: datetime, patience: timedelta) -> Select[Any
     )
     untold = or_(road.group_id.is_(None), and_(road.sent_at.is_(None), road.claimed_at <= now - AGAIN_AFTER))
     return (
-        select(alert_groups, card.c.message_id, unheard.label("unheard"))
+        select(alert_groups, card.c.message_id, card.c.wanted, card.c.shown, unheard.label("unheard"))
         .outerjoin(card, card.c.key == "alert:" + cast(group.id, String))
         .outerjoin(road_messages, and_(road.group_id == group.id, road.opening == group.fired_at))
         .where(group.closed_at.is_(None), group.severity == critical, group.unacked_since.is_not(None))
-        .where(group.fired_at <= now - patience, untold)
+        .where(untold)
         .order_by(group.fired_at, group.id)
     )
 
 
-def _claim(connection: Connection, call: Call, now: datetime) -> None:
-    insert = sqlite.insert(road_messages).values(
-        group_id=call.group_id, opening=call.opening, reason=call.reason, claimed_at=now
-    )
-    again = insert.on_conflict_do_update(
-        index_elements=["group_id", "opening"], set_={"claimed_at": now, "reason": call.reason}
-    )
-    connection.execute(again)
+def _claimed(connection: Connection, untold: Select[Any], due: Sequence[Call], now: datetime) -> tuple[Call, ...]:
+    """Those of them that nobody has taken or told of meanwhile; from here on it is us who tell of them."""
+    still = {(row["id"], row["fired_at"]) for row in connection.execute(untold).mappings()}
+    claimed = tuple(call for call in due if (call.group_id, call.opening) in still)
+    for call in claimed:
+        insert = sqlite.insert(road_messages).values(
+            group_id=call.group_id, opening=call.opening, reason=call.reason, claimed_at=now
+        )
+        again = {"claimed_at": now, "reason": call.reason}
+        connection.execute(insert.on_conflict_do_update(index_elements=["group_id", "opening"], set_=again))
+    return claimed
 
 
 def _call(row: RowMapping, reason: str) -> Call:

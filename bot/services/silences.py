@@ -23,7 +23,7 @@ from bot.ops.model import Json
 from bot.ops.record import Now, utc_now
 from bot.ops.rules import trace
 from bot.policy import ANYBODY, Action, Actor, Decision, PolicyRow, authorise
-from bot.services.silencing import LOOK_PAUSE_S, NOT_SILENCED, Silencing, answered, at_time, read, written
+from bot.services.silencing import LOOK_PAUSE_S, NOT_SILENCED, Silencing, answered, at_time
 
 KEPT_FOR = timedelta(minutes=10)
 """So long a silence “until resolved” holds without us: if this bot dies, it ends by itself."""
@@ -108,7 +108,7 @@ class SilenceService:
             Refused: Alertmanager cannot read the matchers.
             Unavailable: no Alertmanager answers, so nothing can be silenced either, and the words say so.
         """
-        found = await answered(NOT_SILENCED, self._there.client.alerts(tuple(map(written, matchers))))
+        found = await answered(NOT_SILENCED, self._there.client.alerts(matchers))
         names = Counter(alert.labels.get("alertname", "") for alert in found)
         places = {alert.labels.get(self._labels.environment, "") for alert in found}
         silenced = sum(1 for alert in found if alert.silenced_by)
@@ -135,9 +135,7 @@ class SilenceService:
         if kind is SilenceKind.UNTIL_RESOLVED:
             await self._refuse_waiting_for_nothing(wanted.matchers)
         comment = _comment(wanted.comment or _stock_comment(kind), actor, called)
-        wish = wire.SilenceWish(
-            tuple(map(written, wanted.matchers)), wanted.starts_at or now, ends_at, actor.name, comment
-        )
+        wish = wire.SilenceWish(wanted.matchers, wanted.starts_at or now, ends_at, actor.name, comment)
         am_id = await self._there.make(wish)
         silence = Silence(
             am_id=am_id, person=actor.name, kind=kind, matchers=wanted.matchers, starts_at=wish.starts_at,
@@ -156,7 +154,7 @@ class SilenceService:
             Unavailable, Unknown: as for `create`; the silence ends as it was.
         """
         live = await self._there.living(am_id)
-        matchers = tuple(map(read, live.matchers))
+        matchers = live.matchers
         await self._authorised(matchers, actor)
         if ends_at <= self._now():
             raise Refused("That moment has passed.", hint="To end the silence now, use “expire”.")
@@ -176,7 +174,7 @@ class SilenceService:
             Unavailable, Unknown: it may go on.
         """
         live = await self._there.living(am_id)
-        await self._authorised(tuple(map(read, live.matchers)), actor)
+        await self._authorised(live.matchers, actor)
         row = await self._row(live)
         await self._there.end(am_id)
         silence = replace(row, ended_at=self._now())
@@ -227,7 +225,7 @@ class SilenceService:
             if row.am_id == live.id:
                 return row
         return Silence(
-            am_id=live.id, person=live.created_by, kind=SilenceKind.FOREIGN, matchers=tuple(map(read, live.matchers)),
+            am_id=live.id, person=live.created_by, kind=SilenceKind.FOREIGN, matchers=live.matchers,
             starts_at=live.starts_at, ends_at=live.ends_at, comment=live.comment,
         )  # fmt: skip
 

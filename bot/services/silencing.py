@@ -9,7 +9,6 @@ from collections.abc import Awaitable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from bot.alerts.model import Matcher
 from bot.clients import alertmanager_types as wire
 from bot.clients.alertmanager import PART, AlertmanagerClient
 from bot.errors import Refused, Unavailable, Unknown
@@ -139,16 +138,6 @@ async def answered(not_done: str, asking: Awaitable[T]) -> T:
         raise
     except Unavailable as error:
         raise Unavailable(PART, f"{not_done}: {error}", status=error.status) from error
-
-
-def written(matcher: Matcher) -> wire.Matcher:
-    """The matcher as the client sends it."""
-    return wire.Matcher(matcher.name, matcher.value, matcher.is_regex, matcher.is_equal)
-
-
-def read(matcher: wire.Matcher) -> Matcher:
-    """The matcher as the alerts' core knows it."""
-    return Matcher(matcher.name, matcher.value, matcher.is_regex, matcher.is_equal)
 
 
 def at_time(at: datetime) -> str:

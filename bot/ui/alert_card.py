@@ -35,7 +35,7 @@ from bot.ui.text import CHOICES_LIMIT, DISPLAY_LIMIT, counted, cut, joined, labe
 
 ROOM = DISPLAY_LIMIT - 60
 """Of the texts of one message, less what a profile's mark and the text around it take."""
-PACK_ROOM = 3600
+PACK_ROOM = 3700
 """Of a new pack: its members change, and their changes need room, too."""
 
 
@@ -233,7 +233,7 @@ def shares(wanted: Sequence[int], limit: int) -> list[int]:
 
 def packed_size(group: AlertGroup) -> int:
     """The room that a group takes in a pack in which nothing has to be cut."""
-    return len(compact(group)) + 40
+    return len(compact(group)) + 1
 
 
 def pack_card(sight: PackSight) -> Sheet:

@@ -158,10 +158,10 @@ def _described(episode: Episode, varying: Sequence[str]) -> str:
 
 def alert_lines(group: AlertGroup, limit: int) -> str:
     """Its alerts within that many characters: whole lines, shorter ones, mere names, and at last `+N more`."""
-    ordered = sorted(group.episodes, key=lambda one: (not one.firing, one.suppressed, one.starts_at))
+    varying, rest = _varying(group), group.members - len(group.episodes)
+    ordered = _ordered(group, varying)
     if not ordered:
         return ""
-    varying, rest = _varying(group), group.members - len(ordered)
     for line in (_whole_line, _short_line):
         if len(ordered) > LINES_MOST or rest:
             break
@@ -173,6 +173,15 @@ def alert_lines(group: AlertGroup, limit: int) -> str:
         if len(text) <= limit:
             return text
     return _listed(ordered, varying, 20, rest=rest, limit=limit)
+
+
+def _ordered(group: AlertGroup, varying: Sequence[str]) -> list[Episode]:
+    """What fires first, and equals by the labels that tell them apart: the same alerts in the same order."""
+
+    def place(one: Episode) -> tuple[bool, bool, list[str]]:
+        return not one.firing, one.suppressed, [one.labels.get(name, "") for name in varying]
+
+    return sorted(group.episodes, key=place)
 
 
 def _whole_line(episode: Episode, varying: Sequence[str]) -> str:
@@ -225,28 +234,30 @@ def _by_state(episodes: Sequence[Episode]) -> Iterator[tuple[str, str, list[Epis
             yield symbol, word, found
 
 
-def fitted_names(before: str, names: Sequence[str], limit: int, *, total: int) -> str:
+def fitted_names(before: str, names: Sequence[str], limit: int, *, total: int, between: str = ", ") -> str:
     """As many of the names as fit behind the first words, and how many of all do not."""
-    text, shown = before, 0
+    length, shown = len(before), 0
     for name in names:
-        more = name if not shown else f", {name}"
-        if len(text) + len(more) + len(f", +{total} more") > limit:
+        more = len(name) + (len(between) if shown else 0)
+        if length + more + len(f"{between}+{total} more") > limit:
             break
-        text, shown = text + more, shown + 1
-    rest = total - shown
-    return f"{text}{', ' if shown else ''}+{rest} more" if rest else text
+        length, shown = length + more, shown + 1
+    rest = [f"+{total - shown} more"] if total > shown else []
+    return before + between.join([*names[:shown], *rest])
 
 
 def compact(group: AlertGroup, limit: int = 100_000) -> str:
-    """A group as it stands in a pack: a heading, and its alerts by name."""
+    """A group as it stands in a pack: a heading, and its alerts by name. Every character counts here."""
     acked = f" · {escape(group.acked_by, 24)} has it" if group.acked_by else ""
-    head = f"**{word_of(group)}** {short_id(group.id)} {title_of(group, 48)}{acked}"
+    counts = f"{group.firing} firing" if group.firing == group.members else f"[{group.firing} firing / {group.members}]"
+    head = f"**{word_of(group)}** {short_id(group.id)} {counts} {name_of(group, 48)}{acked}"
     varying = _varying(group)
     lines, left, rest = [head], limit - len(head), max(0, group.members - len(group.episodes))
-    for _, word, episodes in _by_state(group.episodes):
+    for _, word, episodes in _by_state(_ordered(group, varying)):
         names = [_name(episode, varying, 24) for episode in episodes[:NAMED_MOST]]
         before = "" if word == "firing" else f"{word}: "
-        lines.append(fitted_names(before, names, max(24, left), total=len(episodes) + rest))
+        between = ", " if any(" " in name for name in names) else " "
+        lines.append(fitted_names(before, names, max(24, left), total=len(episodes) + rest, between=between))
         rest = 0
         left -= len(lines[-1]) + 1
     return "\n".join(lines)

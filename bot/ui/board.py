@@ -44,8 +44,9 @@ LONGEST_LAG_S = 30.0
 """So long a message may show what is no longer true because it is too old to be edited; then a successor is posted."""
 DOUBT = timedelta(minutes=2)
 """So long Discord surely remembers a nonce (it does so for minutes only)."""
-AT_ONCE = 5
-"""Requests in flight in one channel, each for another card: as many as its bucket allows."""
+AT_ONCE = {"POST": 5, "PATCH": 3}
+"""Requests in flight in one channel, each for another card. As many posts as its bucket allows; of more edits at once
+discord.py keeps some waiting for the next window."""
 REQUEST_TIMEOUT_S = 15.0
 LONGEST_PAUSE_S = 4.0
 """Between two tries of one card, so that it is shown within seconds once Discord is back."""
@@ -56,9 +57,9 @@ UNKNOWN_MESSAGE = 10008
 """Discord's error code (topics/opcodes-and-status-codes)."""
 LOOKED_AT = 200
 """Dirty cards that one look reads, the most urgent ones."""
+PROBED_EARLIER_S = 0.1
 GATHERING_S = 0.1
 """Until the next look while new alert groups wait to be shown together."""
-_OTHER = {"POST": "PATCH", "PATCH": "POST"}
 
 _log = logging.getLogger(__name__)
 
@@ -214,7 +215,7 @@ class Board:
         for row in dirty:
             method, channel = _method(row), str(row.channel_id)
             under_way = in_flight[f"{method} {channel}"]
-            if row.key in self._busy or under_way + in_flight[f"{_OTHER[method]} {channel}"] >= AT_ONCE:
+            if row.key in self._busy or under_way >= AT_ONCE[method]:
                 continue
             spare = 1 if row.priority >= Priority.PROGRESS else 0
             held_s = self._buckets.wait_s(
@@ -235,7 +236,9 @@ class Board:
         """How many messages may be posted in that channel now."""
         under_way = sum(task.get_name() == f"POST {channel_id}" for task in self._busy.values())
         held = self._buckets.wait_s("POST", channel_id, under_way=under_way) > 0
-        return 0 if held else min(AT_ONCE - under_way, self._buckets.left("POST", channel_id, under_way=under_way))
+        return (
+            0 if held else min(AT_ONCE["POST"] - under_way, self._buckets.left("POST", channel_id, under_way=under_way))
+        )
 
     async def _measure(self) -> None:
         """For how long the card that waits longest has not shown the newest rows."""
@@ -451,7 +454,8 @@ class Board:
         """Try again after that many seconds, or by back-off: 1, 2, 4, 8 and then every 15 s."""
         self._metrics.card_writes.labels(outcome).inc()
         backoff_s = min(LONGEST_PAUSE_S, 2.0 ** min(row.attempts, 10)) * random.uniform(0.8, 1.0)
-        backoff_s = self._reach.wait_s if self._reach.away else backoff_s
+        if self._reach.away:  # what was asked before asks again
+            backoff_s = max(0.0, self._reach.wait_s - PROBED_EARLIER_S)
         pause = timedelta(seconds=backoff_s if seconds is None else seconds)
         _log.warning("card %s is put off for %.1f s: %s", row.key, pause.total_seconds(), why)
         try:

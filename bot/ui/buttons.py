@@ -27,6 +27,7 @@ from bot.ui.card_lines import face_of
 from bot.ui.details import details_text, log_text
 from bot.ui.failures import border
 from bot.ui.gate import demand
+from bot.ui.handover_card import TAKE_OVER
 from bot.ui.house import House, actor_of, house_of
 from bot.ui.modals import Submission, ask_reason, submission
 from bot.ui.pages import turn
@@ -107,6 +108,10 @@ async def pressed(interaction: discord.Interaction[Any], token: str) -> None:
     if handle.action.startswith(ALERTS):
         await alert_pressed(interaction, handle)
         return
+    if handle.action == TAKE_OVER:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        await take_over(interaction, handle)
+        return
     press = Press(handle.action)
     if press is Press.DENY:
         await ask_reason(interaction, token, title=f"Deny #{handle.operation_id}", question="Reason")
@@ -121,9 +126,6 @@ async def pressed(interaction: discord.Interaction[Any], token: str) -> None:
     if press is Press.OLDER:
         await turn(interaction, handle)
         return
-    if press is Press.TAKE_OVER:
-        await take_over(interaction, handle)
-        return
     await _act(interaction, handle, press)
 
 
@@ -136,7 +138,7 @@ async def _submitted(interaction: discord.Interaction[Any], said: Submission | N
         await alert_submitted(interaction, handle, said)
         return
     engine, actor, operation_id = house_of(interaction).engine, actor_of(interaction), _number(handle)
-    match Press(handle.action):
+    match handle.action:
         case Press.DENY:
             operation = await engine.vote(operation_id, actor, Verdict.DENY, digest=handle.digest, reason=said.reason)
             await respond(interaction, f"You denied {operation.short_id}.")

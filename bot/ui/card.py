@@ -40,7 +40,6 @@ class Press(StrEnum):
     CLOSE = "close"
     CONFIRM = "confirm"
     OLDER = "older"
-    TAKE_OVER = "take over"
 
 
 @dataclass(frozen=True, slots=True)

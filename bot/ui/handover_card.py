@@ -14,7 +14,7 @@ from bot.services.handover import Handed, Handover, Shift
 from bot.ui.alert_lines import short_id, title_of, word_of
 from bot.ui.alert_pages import matchers_text
 from bot.ui.board_store import BoardStore, CardRow, Mint, utc_now
-from bot.ui.card import PRESS_PREFIX, Press, Sheet, fingerprint
+from bot.ui.card import PRESS_PREFIX, Sheet, fingerprint
 from bot.ui.overview import operation_line
 from bot.ui.rendering import Rendering, only, with_pings
 from bot.ui.text import DISPLAY_LIMIT, counted, cut, escape, fitted, joined, quoted, stamp
@@ -22,6 +22,8 @@ from bot.ui.text import DISPLAY_LIMIT, counted, cut, escape, fitted, joined, quo
 OPEN_COLOUR, TAKEN_COLOUR = 0x3B82F6, 0x2E9E5B
 SECTION_LINES = 12
 NOTE_MAX = 500
+TAKE_OVER = "handover.take"
+"""The action of the button's handle."""
 Sections = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -123,8 +125,8 @@ async def handover_rendering(
     """
     handed = await handover.known(row.subject_id)
     mint = Mint(row.key, 0, None, "", guild_id, row.channel_id)
-    handles = await store.mint(mint, [Press.TAKE_OVER], utc_now(), message_id=row.message_id)
-    sheet = handover_card(handed, handles[Press.TAKE_OVER])
+    handles = await store.mint(mint, [TAKE_OVER], utc_now(), message_id=row.message_id)
+    sheet = handover_card(handed, handles[TAKE_OVER])
     account = people.discord_id(handed.receiver)
     called = [account] if account is not None and handed.taken_at is None and not row.state.get("pinged") else []
     return Rendering(

@@ -190,7 +190,8 @@ def hit_lines(hits: Hits, group: AlertGroup | None) -> list[str]:
     names = ", ".join(f"{escape(name, 60)} {many}x" for name, many in hits.names[:6])
     quiet = f", {hits.silenced} of them silenced already" if hits.silenced else ""
     if group is None:
-        return [f"It meets {counted(hits.total, 'alert')} that fire now{quiet}: {names}"]
+        fire = "fires" if hits.total == 1 else "fire"
+        return [f"It meets {counted(hits.total, 'alert')} that {fire} now{quiet}: {names}"]
     if not others:
         return [f"It meets {own} of this card{quiet}, and nothing else."]
     return [f"It meets {own} of this card and **{counted(others, 'other alert')}**{quiet}: {names}"]

@@ -82,9 +82,9 @@ class Storms:
         lately = [row for row in await self._packs.open() if now - opened_at(row) < SAME_STORM]
         for channel_id, found in (await self._packs.waiting()).items():
             waiting = [row for row in found if row.key not in busy]
-            left, packs = slots(channel_id), [row for row in lately if row.channel_id == channel_id]
-            stormy = bool(packs)
-            unposted = [row for row in packs if row.message_id is None]
+            packs = [row for row in lately if row.channel_id == channel_id]
+            unposted, stormy = [row for row in packs if row.message_id is None], bool(packs)
+            left = slots(channel_id) - sum(row.key not in busy for row in unposted)
             while waiting:
                 if stormy and (joined := await self._join(waiting, unposted if left > 0 else packs, now, busy)):
                     waiting = [row for row in waiting if row.key not in joined]

@@ -65,10 +65,8 @@ PRESSED = {
     Press.CLOSE: Action.OPERATION_CLOSE,
     Press.CONFIRM: Action.DEPLOY,
     Press.OLDER: Action.OPERATION_VIEW,
-    Press.TAKE_OVER: Action.ONCALL_WRITE,
 }
 MODALS = (Press.DENY, Press.CLOSE)
-ON_OPERATIONS = [press for press in Press if press is not Press.TAKE_OVER]
 ASKS_FIRST = {Press.RETRY, Press.ROLL_BACK}
 """These answer with a question; the row is written when it is answered (`CONFIRM`)."""
 VIEWS = {
@@ -275,7 +273,7 @@ async def test_whoever_holds_the_grant_passes(room: FrontRoom, way: Way) -> None
     await taken_back(room, operation)
 
 
-@pytest.mark.parametrize("press", ON_OPERATIONS)
+@pytest.mark.parametrize("press", list(Press))
 async def test_no_button_acts_for_somebody_without_the_grant(room: FrontRoom, press: Press) -> None:
     button = await shown(room, press)
     await quiet(room)
@@ -285,7 +283,7 @@ async def test_no_button_acts_for_somebody_without_the_grant(room: FrontRoom, pr
     assert await room.rows() == before
 
 
-@pytest.mark.parametrize("press", ON_OPERATIONS)
+@pytest.mark.parametrize("press", list(Press))
 async def test_a_button_acts_for_whoever_holds_the_grant(room: FrontRoom, press: Press) -> None:
     button = await shown(room, press)
     await quiet(room)
@@ -362,6 +360,24 @@ def test_only_the_doors_of_this_table_ask_the_engine_for_anything() -> None:
         "bot/ui/buttons.py",
         "cogs/ops.py",
     }
+
+
+def test_only_rooms_that_ask_for_the_right_take_alerts_silence_them_or_change_the_watch() -> None:
+    acts = re.compile(r"\.(?:ack|unack|set_override)\(|\b(?:silences|service)\.(?:create|extend|expire)\(")
+    acting = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+        for folder in ("bot", "cogs")
+        for path in (ROOT / folder).rglob("*.py")
+        if acts.search(path.read_text(encoding="utf-8"))
+    }
+    assert set(acting) == {
+        "bot/services/handover.py",  # only for whom it was handed to, who is asked for the right by the answer's room
+        "bot/ui/alert_answers.py",
+        "bot/ui/alert_presses.py",
+        "bot/ui/silence_form.py",
+    }
+    for name in ("alert_answers", "alert_presses", "silence_form"):
+        assert re.search(r"\bdemand(?:_here)?\(", acting[f"bot/ui/{name}.py"]), name
 
 
 async def test_nothing_can_be_done_over_http(room: FrontRoom) -> None:
@@ -559,7 +575,7 @@ async def test_without_a_rule_to_read_every_door_refuses(lawless: FrontRoom, way
     assert await lawless.rows() == before
 
 
-@pytest.mark.parametrize("press", [p for p in ON_OPERATIONS if p not in (Press.CONFIRM, Press.OLDER)])
+@pytest.mark.parametrize("press", [p for p in Press if p not in (Press.CONFIRM, Press.OLDER)])
 async def test_without_a_rule_to_read_every_button_refuses(lawless: FrontRoom, press: Press) -> None:
     operation = await forced(lawless, PRESSED[press], press)
     handles = await lawless.drawn(operation)
@@ -641,9 +657,7 @@ async def test_without_locks_to_read_nothing_starts(tmp_path: Path) -> None:
 
 async def test_without_a_store_to_read_every_door_says_so_and_nothing_changes(tmp_path: Path) -> None:
     async with open_front_room(tmp_path) as room:
-        buttons = {
-            press: await shown(room, press) for press in ON_OPERATIONS if press not in (Press.CONFIRM, Press.OLDER)
-        }
+        buttons = {press: await shown(room, press) for press in Press if press not in (Press.CONFIRM, Press.OLDER)}
         buttons |= {Press.CONFIRM: await question(room), Press.OLDER: await page_of_history(room)}
         subjects = {way: await subject(room, way) for way in (*SLASH, *HOST)}
         await quiet(room)

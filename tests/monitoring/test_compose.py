@@ -164,6 +164,19 @@ def test_what_a_host_brings_up_stands_in_the_bundle_alone(tmp_path, environment,
         assert "--web.listen-address=127.0.0.1:9090" in found["prometheus"]["command"]
 
 
+def test_a_host_without_the_bot_does_not_take_it_for_dead(tmp_path):
+    packed = bundle(tmp_path, "--environment", "prod", "--bot", "https://bot.example:9443")
+    folder = tmp_path / "unpacked"
+    subprocess.run([sys.executable, str(UNPACK), str(packed), str(folder)], check=True)
+    for name in ("prometheus.yml", "prometheus-prod.yml"):
+        jobs = [job["job_name"] for job in stack.read(folder / "prometheus" / name)["scrape_configs"]]
+        assert jobs == ["prometheus", "alertmanager", "node", "cadvisor", "app"]
+    rules = stack.read(folder / "prometheus" / "rules" / "monitoring.yml")["groups"][0]["rules"]
+    (missing,) = [rule for rule in rules if rule["alert"] == "PrometheusTargetsMissing"]
+    assert {labels for _, labels in stack.selectors(missing["expr"])} == {frozenset({"job"})}
+    assert len(stack.selectors(missing["expr"])) == 5
+
+
 def test_everything_that_a_bundle_swaps_is_there_to_be_swapped(tmp_path):
     packed = bundle(tmp_path, "--runbooks", "https://wiki.example/runbooks/")
     folder = tmp_path / "unpacked"

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from bot.alerts.model import AlertGroup, Reason
 from bot.db.cards import Priority
-from bot.db.tables import alert_payloads, cards
+from bot.db.tables import alert_bodies, cards
 from tests.unit.inbox_room import BEGUN, DEAF, KEY, alert, body, inbox_room, later
 
 NAMES = [f"i-{number:02d}" for number in range(12)]
@@ -89,8 +89,8 @@ async def test_the_same_bytes_again_are_counted_and_change_nothing(tmp_path: Pat
         assert (group.repeats, group.updated_at) == (3, group.opened_at)
         assert await room.wanted("alert:1") == wanted
         assert await room.outcomes() == ["applied", "repeat", "repeat", "repeat"]
-        bodies = await room.database.read(lambda db: list(db.execute(select(alert_payloads.c.body)).scalars()))
-        assert bodies == [body(alert()), b"", b"", b""]
+        bodies = await room.database.read(lambda db: list(db.execute(select(alert_bodies.c.body)).scalars()))
+        assert bodies == [body(alert())]
 
 
 async def test_another_member_of_the_cluster_tells_the_same_and_changes_nothing(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ async def test_what_no_longer_can_be_read_is_left_out_and_said(tmp_path: Path) -
         good = body(alert())
         await room.take(good)
         bad = json.dumps({"version": "4"}).encode()
-        statement = alert_payloads.update().values(body=bad)
+        statement = alert_bodies.update().values(body=bad)
         await room.database.write(lambda db: db.execute(statement).close())
         await room.raw(body(alert("i-0b7")))
         assert await room.outcomes() == ["unreadable", "applied"]

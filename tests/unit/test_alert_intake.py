@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from bot.alerts.intake import Intake
 from bot.alerts.payload import parse
 from bot.alerts.store import AlertStore
-from bot.db.tables import alert_episodes, alert_payloads, alert_pings
+from bot.db.tables import alert_bodies, alert_episodes, alert_payloads, alert_pings
 from tests.unit.engine_room import PATIENCE_S
 from tests.unit.inbox_process import GROUPS, numbered
 from tests.unit.inbox_room import CHANNELS, SETTINGS, InboxRoom, alert, body, inbox_room, later
@@ -34,7 +34,7 @@ async def test_what_was_taken_is_kept_byte_by_byte_before_it_is_applied(tmp_path
         room.clock.advance(seconds=3)
         number = await room.take(told)
         assert await room.store.backlog() == (1, room.clock())
-        kept = select(alert_payloads.c.body).where(alert_payloads.c.id == number)
+        kept = select(alert_bodies.c.body).where(alert_bodies.c.payload_id == number)
         assert await room.database.read(lambda db: db.execute(kept).scalar()) == told
         assert await room.groups() == []
         assert await room.store.apply_next() and not await room.store.apply_next()

@@ -6,19 +6,24 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from discord.ui import TextDisplay
 
 from bot.alert_settings import AlertSettings, OncallSettings
 from bot.alerts.model import Matcher, Silence, SilenceKind
 from bot.alerts.payload import parse
 from bot.alerts.store import AlertStore
 from bot.errors import Refused
-from bot.ops.lookout import Lookout
+from bot.ops.lookout import Lookout, View
 from bot.ops.model import Status
+from bot.ops.store import Lock
 from bot.policy import Action, PolicyRow, seeded_rows
-from bot.services.handover import TAKEN, Handed, Handover
-from bot.ui.handover_card import footer, handover_card, heading, marker, sections_of
+from bot.services.handover import TAKEN, Handed, Handover, Shift
+from bot.ui.handover_card import footer, handover_card, heading, headline, marker, sections_of
+from bot.ui.text import DISPLAY_LIMIT
+from tests.hostile import TEXTS, effects, lines_with
 from tests.payloads import alert, payload
 from tests.unit.engine_room import DEV, SRE, SRE2, Room, open_room
+from tests.unit.test_alert_pages import group
 
 ROWS = (*seeded_rows(), PolicyRow(Action.ALERT_VIEW, "dev", requesters=("sre",)))
 HOUR = timedelta(hours=1)
@@ -123,3 +128,26 @@ async def test_the_card_says_who_has_it_and_is_found_again_by_its_words(desk: De
     assert marker(taken).search(heading(taken))
     assert "Take over" not in str(handover_card(taken, "h").to_components())  # type: ignore[no-untyped-call]
     assert "sre2 is on call since" in footer(taken)
+
+
+async def test_no_text_from_outside_takes_effect_on_the_card(desk: Desk) -> None:
+    found: list[str] = []
+    ours = (r"^\*\*HANDOVER\*\* H1 ", r"^\*\*[a-z ]+\*\*")
+    now = desk.room.clock()
+    for hostile in TEXTS:
+        said = hostile.text
+        bad = Silence(said, said, SilenceKind.SILENCE, (Matcher("alertname", said),), now, now + HOUR, said)
+        shift = Shift(
+            at=now, firing=View((group(title=said, environment=said, acked_by=said),)), acked=(group(title=said),),
+            silences=(bad,), operations=View(()), locks=(Lock(said, 184, now),),
+        )  # fmt: skip
+        handed = Handed(
+            giver=said, receiver=said, note=said, at=now, until=now + HOUR, sections=sections_of(shift, {}), id=1
+        )
+        texts = [item.content for item in handover_card(handed, "h").walk_children() if isinstance(item, TextDisplay)]
+        assert sum(map(len, texts)) <= DISPLAY_LIMIT
+        for text in (*texts, headline(handed)):
+            for line in lines_with(text, hostile):
+                found += [f"{hostile.name}: {effect}" for effect in effects(line, hosts=(), ours=ours)]
+        assert any(hostile.marker in text for text in texts), hostile.name
+    assert found == []

@@ -17,7 +17,7 @@ from bot.alerts.payload import parse
 from bot.alerts.store import AlertStore, GroupFilter
 from bot.db.tables import cards, events
 from bot.services.silences import SilenceService
-from bot.ui.card import Press
+from bot.ui.handover_card import TAKE_OVER
 from tests.payloads import alert, payload
 from tests.wire.discord_world import ran, settled
 from tests.wire.front_room import FrontRoom, _handles_shown, open_front_room
@@ -324,7 +324,9 @@ async def test_a_shift_is_handed_over_on_one_card_and_only_the_receiver_takes_it
         assert word in shown["text"], word
     assert shown["pings"]["users"] == ["sre2"]
     key, message_id = await _handover_card(watch)
-    handle = (await _handles(watch, key))[Press.TAKE_OVER]
+    handle = (await _handles(watch, key))[TAKE_OVER]
+    forged = await watch.room.press("sre2", message_id, handle, place="other channel")
+    assert "belongs to another message" in forged["text"]
     refused = await watch.room.press("sre", message_id, handle)
     assert "handed to sre2" in refused["text"]
     taken = await watch.room.press("sre2", message_id, handle)

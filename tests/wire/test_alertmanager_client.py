@@ -10,9 +10,10 @@ import pytest
 from aiohttp import web
 
 from bot.clients.alertmanager import AlertmanagerClient
-from bot.clients.alertmanager_types import AlertState, Matcher, SilenceState, SilenceWish, exactly, moment
+from bot.clients.alertmanager_types import AlertState, SilenceState, SilenceWish, exactly, moment
 from bot.clients.http import HttpClient
 from bot.errors import Refused, Unavailable, Unknown, Unreachable
+from bot.matcher import Matcher
 from tests.wire.monitoring_room import alertmanager, free_port
 from tests.wire.scripted_server import scripted_server
 

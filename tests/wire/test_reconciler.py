@@ -9,10 +9,11 @@ from aiohttp import web
 from bot.alert_settings import AlertSettings, HeartbeatSettings
 from bot.alerts.model import State
 from bot.clients.alertmanager import AlertmanagerClient
-from bot.clients.alertmanager_types import Matcher, SilenceWish
+from bot.clients.alertmanager_types import SilenceWish
 from bot.clients.http import HttpClient
 from bot.clients.prometheus import PrometheusClient
 from bot.errors import Unavailable
+from bot.matcher import Matcher
 from bot.metrics import Metrics
 from bot.services.reconciler import Reconciler
 from tests.wire.alert_room import alert_room

@@ -1,5 +1,6 @@
 """The road past Discord: real rows, a real SNS (moto's server), and one that refuses or loses its answer."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -68,8 +69,8 @@ class Room:
             "unacked_since": self.now, **columns,
         }  # fmt: skip
         group_id = await self.write(insert(alert_groups).values(values).returning(alert_groups.c.id))
-        message_id = 77 if shown else None
-        card = {"key": f"alert:{group_id}", "channel_id": 5, "priority": 20, "message_id": message_id, "state": {}}
+        standing = {"message_id": 77 if shown else None, "wanted": 1, "shown": int(shown)}
+        card = {"key": f"alert:{group_id}", "channel_id": 5, "priority": 20, "state": {}, **standing}
         await self.write(insert(cards).values(card).returning(cards.c.key))
         return group_id
 
@@ -171,6 +172,40 @@ async def test_a_call_that_discord_has_not_got_is_told_although_the_card_stands(
     assert len(room.sent) == 1
 
 
+async def card(room, group_id, **columns):
+    await room.write(update(cards).where(cards.c.key == f"alert:{group_id}").values(**columns).returning(cards.c.key))
+
+
+async def test_what_fires_again_while_its_card_cannot_be_edited_is_told(room):
+    group_id = await room.fires(shown=True)
+    await card(room, group_id, wanted=5, shown=5)
+    await room.later(600)
+    await room.change(group_id, fired_at=room.now)
+    await card(room, group_id, wanted=6)
+    for _ in range(12):
+        await room.later(10)
+    assert len(room.sent) == 1
+
+
+async def test_a_card_that_is_brought_up_to_date_again_and_again_is_shown(room):
+    group_id = await room.fires(shown=True)
+    for state in range(20):
+        await card(room, group_id, wanted=state + 1, shown=state)  # each time one behind, and each time another one
+        await room.later(10)
+    await card(room, group_id, wanted=22, shown=20)  # Discord is away now, long after it has shown that this fires
+    for _ in range(50):
+        await room.later(10)
+    assert room.sent == []
+
+
+async def test_a_process_that_starts_while_discord_is_away_takes_a_stale_card_for_one_that_never_showed_it(room):
+    group_id = await room.fires(shown=True)
+    await card(room, group_id, wanted=6, shown=5)
+    room.now += timedelta(seconds=300)
+    await room.later(0)
+    assert len(room.sent) == 1
+
+
 async def test_the_next_time_that_it_begins_to_fire_is_another_message(room):
     group_id = await room.fires()
     await room.later(121)
@@ -254,7 +289,8 @@ async def test_a_fifo_topic_is_told_by_which_key_a_second_one_is_the_same(databa
         group_id = await room.fires()
         await room.later(121)
         await aws.close()
-    assert bodies[0]["MessageDeduplicationId"] == f"{group_id}-{START.timestamp():.0f}"
+    episode = f"{group_id}-{START.timestamp():.0f}"
+    assert bodies[0]["MessageDeduplicationId"] == hashlib.sha256(episode.encode()).hexdigest()
     assert (await room.rows(road_messages))[0]["outcome"] == "sent: m-1"
 
 

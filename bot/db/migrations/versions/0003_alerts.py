@@ -35,6 +35,7 @@ def downgrade() -> None:
         "alert_episodes",
         "alert_group_keys",
         "alert_groups",
+        "alert_bodies",
         "alert_payloads",
     ):
         op.drop_table(table)
@@ -81,7 +82,6 @@ def _payloads() -> None:
         _text("receiver"),
         _text("group_key"),
         sa.Column("alerts", sa.Integer(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
         _time("applied_at"),
         _text("outcome", default=""),
         sa.Column("group_id", sa.Integer(), nullable=True),
@@ -89,6 +89,13 @@ def _payloads() -> None:
         sqlite_autoincrement=True,
     )
     _index("alert_payloads", "applied_at", "id")
+    op.create_table(
+        "alert_bodies",
+        sa.Column("payload_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["payload_id"], ["alert_payloads.id"], name=op.f("fk_alert_bodies_payload_id")),
+        _key("alert_bodies", "payload_id"),
+    )
 
 
 def _groups() -> None:

@@ -10,7 +10,7 @@ import { Suggest } from "./suggest.js";
 /** @typedef {import("./line.js").Runnable} Runnable */
 /** @typedef {import("./suggest.js").Suggestion} Suggestion */
 
-const LISTED = 25;
+const LISTED = 100;
 
 export class Composer {
   /**

@@ -119,7 +119,8 @@ class Groups(Calls):
 
     def lead(self, connection: Connection, group_key: str, group_id: int) -> None:
         """From now on that key leads to this group."""
-        connection.execute(_LEADS, {"digest": digest_of(group_key), "group_key": group_key, "group_id": group_id})
+        values = {"digest": digest_of(group_key), "group_key": self.clean(group_key), "group_id": group_id}
+        connection.execute(_LEADS, values)
 
     def choose(
         self,
@@ -145,7 +146,7 @@ class Groups(Calls):
             if row is not None and row["closed_at"] is None and row["group_key"].startswith(OWN) is own:
                 self.lead(connection, origin.group_key, group_id)
                 if of_key is None:
-                    values = {"group_key": origin.group_key, "receiver": origin.receiver}
+                    values = {"group_key": self.clean(origin.group_key), "receiver": origin.receiver}
                     connection.execute(_CHANGE.values(**values), {"wanted_id": group_id})
                 return Chosen(group_id)
         if of_key is not None and (not fresh or self._lately(of_key, at)):
@@ -173,7 +174,7 @@ class Groups(Calls):
         labels = common(one.alert.labels for one in fresh)
         route = origin.route or self._route(labels, fresh)
         values = {
-            "group_key": origin.group_key,
+            "group_key": self.clean(origin.group_key),
             "receiver": origin.receiver,
             "channel": route.channel,
             "route": route.name,

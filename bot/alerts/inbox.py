@@ -108,7 +108,7 @@ class Inbox(Groups):
             "received_at": received_at,
             "source": source,
             "receiver": payload.receiver,
-            "group_key": payload.group_key,
+            "group_key": self.clean(payload.group_key),
             "alerts": len(payload.alerts),
         }
 
@@ -221,7 +221,7 @@ class Inbox(Groups):
 
     def _still_says_so(self, row: RowMapping, ready: Ready) -> bool:
         """Whether the group stands as these bytes say; the API may have changed it since they came first."""
-        return self.api_speaks or ready.fires == (row["closed_at"] is None)
+        return bool(ready.fires == (row["closed_at"] is None))
 
     def _mark_applied(self, connection: Connection, ready: Ready, outcome: Outcome, group_id: int | None) -> None:
         """Raises `AppliedBefore`, which takes everything back, where somebody else has applied it."""

@@ -42,9 +42,7 @@ def matcher(text: str) -> Matcher:
         try:
             _pattern(value)
         except re.error as error:
-            raise Refused(
-                f"`{value[:100]}` is no regular expression: {error}.", rule="matcher", hint="Nothing was changed."
-            ) from None
+            raise Refused(f"`{value[:100]}` is no regular expression: {error}.", rule="matcher") from None
     return made
 
 
@@ -104,8 +102,19 @@ class Route:
     matchers: tuple[Matcher, ...] = ()
 
 
+def _configured(route: RouteSettings) -> tuple[Matcher, ...]:
+    try:
+        return tuple(map(matcher, route.matchers))
+    except Refused as error:
+        raise Misconfigured(f"alerts.routes, the route {route.name}: {error} {error.hint}".strip()) from None
+
+
 class Routes:
-    """The routes of the file in their order; the last one fits everything."""
+    """The routes of the file in their order; the last one fits everything.
+
+    Raises:
+        Misconfigured: a matcher is none.
+    """
 
     def __init__(self, routes: Sequence[RouteSettings], *, anew_after_s: int, ack_reminder_s: int) -> None:
         if not routes or routes[-1].matchers:
@@ -119,7 +128,7 @@ class Routes:
                 quiet_hours=one.quiet_hours,
                 anew_after_s=anew_after_s if one.anew_after_s is None else one.anew_after_s,
                 ack_reminder_s=ack_reminder_s if one.ack_reminder_s is None else one.ack_reminder_s,
-                matchers=tuple(map(matcher, one.matchers)),
+                matchers=_configured(one),
             )
             for one in routes
         )

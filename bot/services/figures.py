@@ -7,7 +7,7 @@ missing stays missing. What comes out is a picture's content (`plots`) with a sm
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -35,8 +35,6 @@ FIRST_PLACE = "prod"
 RATE_INTERVAL_S = 60
 """The least length over which a rate makes sense with a scrape every 15 s: four of them."""
 RATE_INTERVAL = "__rate_interval"
-BREATH = 25
-"""After so many series the event loop gets its turn."""
 EXPORT_SERIES_MAX = 200
 
 _LEGEND = re.compile(r"\{\{\s*([a-zA-Z_]\w*)\s*\}\}")
@@ -255,15 +253,10 @@ class Figures:
         steps = int((frame.end - frame.start).total_seconds() // step_s)
         start = end - timedelta(seconds=steps * step_s)  # so that the last point is of the end itself
         answer = await self._prometheus.query_range(query, start, end, timedelta(seconds=step_s))
-        series = [one for one in answer.series if _belongs(one, about)] or list(answer.series)
-        curves = [curve async for curve in _curves(series, legend)]
-        lowest = frame.beyond == "<"
-        shown = foremost(curves, self._metrics.series_limit, lowest=lowest)
-        spec = replace(frame, step_s=answer.step_s or 1.0, curves=shown, more=len(curves) - len(shown))
-        readings = tuple(_reading(curve, spec) for curve in shown)
-        kept = foremost(curves, EXPORT_SERIES_MAX, lowest=lowest)
-        return Picture(
-            spec=spec, readings=readings, curves=kept, found=len(curves), query=query, warnings=answer.warnings
+        found = replace(frame, step_s=answer.step_s or float(step_s))
+        # In a thread: an answer may hold thousands of series, and the event loop has other things to do.
+        return await asyncio.to_thread(
+            _picture, query, answer, found, legend=legend, about=about, limit=self._metrics.series_limit
         )
 
     async def _marks(self, environment: str, service: str, since: datetime, until: datetime) -> tuple[Mark, ...]:
@@ -332,12 +325,18 @@ def _belongs(series: Series, about: Sequence[Mapping[str, str]]) -> bool:
     return any(all(labels.get(name) == value for name, value in own.items()) for labels in about)
 
 
-async def _curves(series: Sequence[Series], legend: str) -> AsyncIterator[Curve]:
-    names = list(_names([one.labels for one in series], legend))
-    for number, one in enumerate(series):
-        if number % BREATH == BREATH - 1:
-            await asyncio.sleep(0)
-        yield Curve(names[number], one.points)
+def _picture(
+    query: str, answer: Answer, frame: ChartSpec, *, legend: str, about: Sequence[Mapping[str, str]], limit: int
+) -> Picture:
+    """The answer's series within the frame: the foremost as curves and readings, more of them for a file."""
+    series = [one for one in answer.series if _belongs(one, about)] or list(answer.series)
+    names = _names([one.labels for one in series], legend)
+    curves = [Curve(name, one.points) for name, one in zip(names, series, strict=True)]
+    kept = foremost(curves, max(limit, EXPORT_SERIES_MAX), lowest=frame.beyond == "<")
+    shown = kept[:limit]
+    spec = replace(frame, curves=shown, more=len(curves) - len(shown))
+    readings = tuple(_reading(curve, spec) for curve in shown)
+    return Picture(spec=spec, readings=readings, curves=kept, found=len(curves), query=query, warnings=answer.warnings)
 
 
 def _names(labels: Sequence[Mapping[str, str]], legend: str) -> Iterator[str]:

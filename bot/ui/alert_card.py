@@ -35,6 +35,8 @@ from bot.ui.text import CHOICES_LIMIT, DISPLAY_LIMIT, counted, cut, joined, labe
 
 ROOM = DISPLAY_LIMIT - 60
 """Of the texts of one message, less what a profile's mark and the text around it take."""
+GROWTH = 12
+"""Of each group of a pack: what it says once it is over is so much longer."""
 PACK_ROOM = 3700
 """Of a new pack: its members change, and their changes need room, too."""
 
@@ -233,13 +235,16 @@ def shares(wanted: Sequence[int], limit: int) -> list[int]:
 
 def packed_size(group: AlertGroup) -> int:
     """The room that a group takes in a pack in which nothing has to be cut."""
-    return len(compact(group)) + 1
+    return len(compact(group)) + 1 + GROWTH
 
 
 def pack_card(sight: PackSight) -> Sheet:
     """The card of a storm's groups."""
     head = pack_heading(sight)
-    small = f"-# P{sight.id} · many groups at once: one message for them. Those that go on get cards when it is calm."
+    doubt = (
+        " · resolved?: Alertmanager has not confirmed it" if any(group.unconfirmed for group in sight.groups) else ""
+    )
+    small = f"-# P{sight.id} · many groups at once; those that go on get cards of their own when it is calm{doubt}"
     text = pack_body(sight, ROOM - len(head) - len(small))
     items: list[discord.ui.Item[Any]] = [TextDisplay(head), TextDisplay(text)] if text else [TextDisplay(head)]
     items += [Separator(spacing=discord.SeparatorSpacing.small), TextDisplay(small)]

@@ -48,7 +48,7 @@ def _blocks(group: AlertGroup, history: Sequence[str]) -> Iterator[str]:
     for silence in group.silences:
         matchers = ", ".join(str(matcher) for matcher in silence.matchers)
         yield joined([silence_line(silence), quoted(matchers, 600)])
-    for episode in sorted(group.episodes, key=lambda one: (not one.firing, one.starts_at)):
+    for episode in sorted(group.episodes, key=lambda one: (not one.firing, sorted(one.labels.items()))):
         yield _alert(episode)
     if history:
         yield "**what happened**"

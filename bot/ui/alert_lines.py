@@ -32,6 +32,8 @@ LINES_MOST = 30
 """Alerts that get a line each, while there is room: on a phone that is a screen or two."""
 NAMED_MOST = 500
 """Alerts that are looked at one by one: a message does not hold the names of more, and a group may have 10,000."""
+UNCONFIRMED = "resolved, not confirmed by Alertmanager"
+"""In a pack, where room is scarce: `resolved?`, with a word about it below."""
 FIRING, RESOLVED, QUIET = "●", "○", "◌"
 
 
@@ -226,7 +228,7 @@ def _by_state(episodes: Sequence[Episode]) -> Iterator[tuple[str, str, list[Epis
         (QUIET, "silenced", lambda one: one.firing and bool(one.silenced_by)),
         (QUIET, "inhibited", lambda one: one.firing and one.inhibited and not one.silenced_by),
         (RESOLVED, "resolved", lambda one: not one.firing and one.confirmed),
-        (RESOLVED, "resolved, not confirmed by Alertmanager", lambda one: not one.firing and not one.confirmed),
+        (RESOLVED, UNCONFIRMED, lambda one: not one.firing and not one.confirmed),
     )
     for symbol, word, test in tests:
         found = [episode for episode in episodes if test(episode)]
@@ -249,13 +251,13 @@ def fitted_names(before: str, names: Sequence[str], limit: int, *, total: int, b
 def compact(group: AlertGroup, limit: int = 100_000) -> str:
     """A group as it stands in a pack: a heading, and its alerts by name. Every character counts here."""
     acked = f" · {escape(group.acked_by, 24)} has it" if group.acked_by else ""
-    counts = f"{group.firing} firing" if group.firing == group.members else f"[{group.firing} firing / {group.members}]"
+    counts = f"{group.firing}/{group.members} firing"
     head = f"**{word_of(group)}** {short_id(group.id)} {counts} {name_of(group, 48)}{acked}"
     varying = _varying(group)
-    lines, left, rest = [head], limit - len(head), max(0, group.members - len(group.episodes))
+    lines, left, rest = [head], limit - len(head) - 1, max(0, group.members - len(group.episodes))
     for _, word, episodes in _by_state(_ordered(group, varying)):
         names = [_name(episode, varying, 24) for episode in episodes[:NAMED_MOST]]
-        before = "" if word == "firing" else f"{word}: "
+        before = "" if word == "firing" else f"{'resolved?' if word == UNCONFIRMED else word}: "
         between = ", " if any(" " in name for name in names) else " "
         lines.append(fitted_names(before, names, max(24, left), total=len(episodes) + rest, between=between))
         rest = 0

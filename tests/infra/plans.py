@@ -48,7 +48,7 @@ NOISE: Mapping[str, Sequence[Noise]] = {
             "moto says of each policy that it is switched off and predictive, whatever was written",
         ),
         Noise(
-            r"module\.fleet\.aws_vpc_security_group_(egress_rule\.load_balancer|ingress_rule\.hosts)",
+            r"module\.fleet\.aws_vpc_security_group_(egress_rule\.load_balancer|ingress_rule\.hosts|\w+_rule\.watched\[.+\])",
             r"description",
             "moto forgets the description of a rule that names another group",
         ),

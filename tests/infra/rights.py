@@ -158,7 +158,7 @@ BUILD = [
     ),
 ]  # fmt: skip
 
-# The host of dev, with the bot; the host of prod is its mirror image, without.
+# The host of dev, with the bot; the host of prod is its mirror image, without, and the one that watches (WATCHER).
 HOST = [
     *may(
         "dev",
@@ -170,6 +170,8 @@ HOST = [
         ("pull a layer", "ecr:GetDownloadUrlForLayer", BOT_IMAGES),
         ("read its parameters by path", "ssm:GetParametersByPath", f"{PARAMETERS}/dev/app/"),
         ("decrypt its own secret", "kms:Decrypt", OTHER_KEY, decrypting("dev/app/TOKEN")),
+        ("read the monitoring stack's secrets by path", "ssm:GetParametersByPath", f"{PARAMETERS}/dev/monitoring/"),
+        ("decrypt a secret of the stack", "kms:Decrypt", OTHER_KEY, decrypting("dev/monitoring/ALERTMANAGER_TOKEN")),
         ("note what serves", "ssm:PutParameter", f"{PARAMETERS}/deployed/dev/app"),
         ("read what served last", "ssm:GetParameter", f"{PARAMETERS}/deployed/dev/app"),
         ("read its data", "s3:GetObject", f"{ARTIFACTS_BUCKET}/data/dev/model.bin"),
@@ -190,6 +192,9 @@ HOST = [
         ("read one of prod's secrets", "ssm:GetParameter", f"{PARAMETERS}/prod/app/TOKEN"),
         ("read an environment whose name begins like its own", "ssm:GetParametersByPath", f"{PARAMETERS}/dev2/app/"),
         ("decrypt prod's secret", "kms:Decrypt", OTHER_KEY, decrypting("prod/app/TOKEN")),
+        ("read the secrets of prod's stack", "ssm:GetParametersByPath", f"{PARAMETERS}/prod/monitoring/"),
+        ("decrypt a secret of prod's stack", "kms:Decrypt", OTHER_KEY, decrypting("prod/monitoring/TOKEN")),
+        ("change a secret of the stack", "ssm:PutParameter", f"{PARAMETERS}/dev/monitoring/ALERTMANAGER_TOKEN"),
         ("decrypt its secret past Parameter Store", "kms:Decrypt", OTHER_KEY,
          {"kms:EncryptionContext:PARAMETER_ARN": f"{PARAMETERS}/dev/app/TOKEN"}),
         ("decrypt with any key", "kms:Decrypt", OTHER_KEY),
@@ -226,6 +231,26 @@ HOST = [
         ("take the role of apply without the bot's", "sts:AssumeRole", f"{IAM}:role/quarterdeck-apply"),
         ("change its own role", "iam:PutRolePolicy", f"{IAM}:role/quarterdeck-dev-instance"),
     ),
+]  # fmt: skip
+
+IN_REGION: Context = {"aws:RequestedRegion": REGION}
+
+# The host of prod runs Prometheus (`watches`), the host of dev does not.
+WATCHER = [
+    *may("prod", ("find the hosts that it watches", "ec2:DescribeInstances", "*", IN_REGION)),
+    *may_not(
+        "prod",
+        ("look for hosts in another region", "ec2:DescribeInstances", "*", {"aws:RequestedRegion": "us-east-1"}),
+        ("look for hosts where the region is not told", "ec2:DescribeInstances"),
+        ("see the zones", "ec2:DescribeAvailabilityZones", "*", IN_REGION),
+        ("read another host's user data", "ec2:DescribeInstanceAttribute", INSTANCE, IN_REGION),
+        ("see who may reach whom", "ec2:DescribeSecurityGroups", "*", IN_REGION),
+        ("open a port for itself", "ec2:AuthorizeSecurityGroupIngress",
+         f"arn:aws:ec2:{HERE}:security-group/sg-1", {**IN_REGION, **OUR_TAG}),
+        ("read another host's console", "ec2:GetConsoleOutput", INSTANCE, IN_REGION),
+        ("stop a host that it watches", "ec2:StopInstances", INSTANCE, {**IN_REGION, **OUR_TAG}),
+    ),
+    *may_not("dev", ("look for hosts, since it does not watch", "ec2:DescribeInstances", "*", IN_REGION)),
 ]  # fmt: skip
 
 STATE_LOCK = f"{STATE_BUCKET}/{REGION}/dev.tfstate.tflock"
@@ -539,10 +564,11 @@ RIGHTS = [
     *BUILD,
     *HOST,
     *map(mirrored, HOST),
+    *WATCHER,
     *PLAN,
     *APPLY,
     *TEAM,
     *EVEN_THEN,
     *(mirrored(one) for one in EVEN_THEN if one.who.startswith("dev")),
-    *map(bare, [*HOST, *map(mirrored, HOST), *APPLY]),
+    *map(bare, [*HOST, *map(mirrored, HOST), *WATCHER, *APPLY]),
 ]

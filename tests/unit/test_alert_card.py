@@ -1,12 +1,14 @@
 """What an alert group's card says and offers, in every state that it can be in, and within Discord's limits."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
+from itertools import accumulate
 
 import pytest
 
-from bot.alerts.model import SilenceKind
-from bot.ui.alert_card import PackSight, pack_card, shares
+from bot.alerts.model import AlertGroup, SilenceKind, State
+from bot.ui.alert_card import PACK_ROOM, PackSight, pack_card, packed_size, shares
 from bot.ui.alert_details import details_page
 from bot.ui.alert_lines import Next, heading, headline, marker
 from bot.ui.text import DISPLAY_LIMIT
@@ -172,6 +174,21 @@ def test_a_pack_names_every_alert_of_every_group() -> None:
     assert said.startswith("**STORM** P4 · 20 groups: 20 fire")
     assert len(re.findall(r"storm-\d{5}", said)) == 200
     assert len(labels(sheet)) == 20
+
+
+def test_a_full_pack_still_names_all_once_every_group_of_it_is_over_and_nobody_has_confirmed_it() -> None:
+    def over(number: int) -> AlertGroup:
+        shown = many(10, id=number, unconfirmed=10)
+        ended = tuple(replace(one, state=State.RESOLVED, ended_at=NOW, confirmed=False) for one in shown.episodes)
+        return replace(shown, episodes=ended, firing=0, closed_at=NOW)
+
+    fitting = [many(10, id=number) for number in range(51, 80)]
+    sizes = list(accumulate(packed_size(shown) for shown in fitting))
+    whole = [shown for shown, size in zip(fitting, sizes, strict=True) if size <= PACK_ROOM]
+    assert len(whole) >= 20
+    said = text(pack_card(PackSight(44, [over(shown.id) for shown in whole[:20]], {}, {})))
+    assert len(re.findall(r"storm-\d{5,6}", said)) == 200
+    assert "more" not in said and "resolved?: Alertmanager has not confirmed it" in said
 
 
 def test_in_a_pack_the_long_group_gives_way_to_the_short_ones() -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from bot.alerts.model import AlertGroup, Reason
 from bot.db.cards import Priority
-from bot.db.tables import alert_bodies, cards
+from bot.db.tables import alert_bodies, cards, metadata
 from tests.unit.inbox_room import BEGUN, DEAF, KEY, alert, body, inbox_room, later
 
 NAMES = [f"i-{number:02d}" for number in range(12)]
@@ -344,3 +344,23 @@ async def test_what_no_longer_can_be_read_is_left_out_and_said(tmp_path: Path) -
         await room.raw(body(alert("i-0b7")))
         assert await room.outcomes() == ["unreadable", "applied"]
         assert shown(await room.only()) == (1, 1)
+
+
+async def test_a_secret_in_a_label_or_annotation_reaches_no_row_but_the_body_as_it_came(tmp_path: Path) -> None:
+    async with inbox_room(tmp_path) as room:
+        secret = "ghp_0123456789"
+        room.store.clean = lambda text: text.replace(secret, "[secret]")
+        await room.hook(alert(token=secret, name=f"Alert {secret}", value=f"said {secret}"), key=f"key-{secret}")
+        group = await room.only()
+        assert group.title == "Alert [secret]"
+        assert group.episodes[0].annotations["description"] == "said [secret] % on i-0a1"
+        holding = [
+            table.name
+            for table in metadata.sorted_tables
+            for row in await room.database.read(lambda db, table=table: db.execute(select(table)).all())
+            if secret in str(tuple(row))
+        ]
+        assert set(holding) == {"alert_bodies"}
+        again = alert(token=secret, name=f"Alert {secret}", value=f"said {secret}", ends_at=END)
+        await room.hook(again, key=f"key-{secret}")
+        assert shown(await room.only()) == (0, 1)

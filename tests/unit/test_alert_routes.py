@@ -11,7 +11,7 @@ from bot.alerts.model import Matcher, Override, Reason
 from bot.alerts.pings import Change, held_until, reason_to_call
 from bot.alerts.rota import on_call, upcoming
 from bot.alerts.routes import Routes, fits, matcher, matchers
-from bot.errors import Refused
+from bot.errors import Misconfigured, Refused
 
 NOON = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
 SEVERITIES = ("none", "info", "warning", "critical")
@@ -81,6 +81,14 @@ def test_the_first_route_that_fits_takes_it_and_the_last_takes_the_rest() -> Non
     assert routes.of({"team": "db"}).channel == "rest"
     assert (routes.named("db").anew_after_s, routes.named("loud").anew_after_s) == (0, 1800)
     assert routes.named("gone").name == "default"
+
+
+def test_a_matcher_of_the_file_that_is_none_is_said_with_its_route() -> None:
+    broken = RouteSettings(name="db", matchers=('job=~"("',), channel="db")
+    with pytest.raises(Misconfigured, match="the route db: `\\(` is no regular expression"):
+        Routes([broken, RouteSettings(name="default", channel="rest")], anew_after_s=0, ack_reminder_s=60)
+    with pytest.raises(Misconfigured, match="must fit everything"):
+        Routes([broken], anew_after_s=0, ack_reminder_s=60)
 
 
 # ---- whom a change calls -------------------------------------------------------------------------------------------

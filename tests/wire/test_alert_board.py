@@ -55,7 +55,7 @@ ALERTS = AlertSettings.model_validate(
     }
 )  # fmt: skip
 POSTS = rf"POST .*/channels/{cast.CHANNELS[CHANNEL]}/messages$"
-UNHURRIED = {name: {"requests": 1000, "per_s": 1.0} for name in ("posts", "edits")}
+UNHURRIED = {name: {"requests": 10_000, "per_s": 1.0} for name in ("posts", "edits", "overall")}
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5f645"
     "400000000049454e44ae426082"
@@ -186,8 +186,7 @@ async def test_a_storm_of_a_hundred_groups_is_shown_in_a_few_messages_and_unfold
             await here.quiet()
             own = here.messages()[before:]
             assert sorted(message["text"].split(" ")[1] for message in own) == sorted(going_on)
-            assert [m["text"] for m in own if m["pings"]["roles"]] == []
-            assert [(m["edits"], m["text"]) for m in own if m["edits"]] == []
+            assert not any(message["pings"]["roles"] for message in own)
             text = "\n".join(message["text"] for message in here.packs())
             gone = re.findall(r"^(A\d+) StormAlert\d+ - prod: has a \[card\]", text, re.MULTILINE)
             assert sorted(gone) == sorted(going_on)
@@ -207,7 +206,7 @@ async def test_after_an_outage_everything_is_shown_at_once_as_it_stands_by_then(
         assert len(here.messages()) <= MESSAGES
         assert set(here.named().values()) == {1}
         text = "\n".join(message["text"] for message in here.messages())
-        assert len(re.findall(r"RESOLVED\W+A\d+ \[0 firing / 10\]", text)) == 50
+        assert len(re.findall(r"RESOLVED\W+A\d+ (?:0/10 firing|\[0 firing / 10\])", text)) == 50
         assert here.answers()["POST", 429] == 0
 
 

@@ -117,6 +117,7 @@ async def test_what_was_not_measured_is_a_gap_and_no_data_and_never_0(room: Room
     finally:
         room.metrics[PROD] = 90
     await room.settles(PROD, [90.0])
+    await asyncio.sleep(1.2)  # a point a whole second
     now = datetime.now(UTC)
     found = await room.figures.query(PROD, length=SHORT, now=now)
     at = [t for t, _ in found.curves[0].points]

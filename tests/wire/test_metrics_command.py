@@ -140,7 +140,7 @@ async def test_a_query_is_for_those_who_may_and_its_series_come_as_a_file(gauges
     lines = (await gauges.file(table)).decode().splitlines()
     assert table["filename"].startswith("metrics-") and table["filename"].endswith(".csv")
     assert lines[0] == "time,prod,dev"
-    assert len(lines) > 3
+    assert len(lines) > 1
     refused = await gauges.ask("query", user="dev", promql="up")
     assert "Refused" in refused["text"]
     assert not refused["attachments"]

@@ -61,6 +61,7 @@ module "instance_role" {
   artifacts_bucket_arn  = local.shared.artifacts_bucket_arn
   artifacts_kms_key_arn = local.shared.artifacts_kms_key_arn
   log_group_arns        = module.observability.log_group_arns
+  watches               = var.watched
 
   permissions_boundary_arn = local.shared.workload_boundary_arn
 }
@@ -85,6 +86,7 @@ module "fleet" {
   cpu_target_percent    = var.cpu_target_percent
   memory_target_percent = var.memory_target_percent
   ingress_cidrs         = var.ingress_cidrs
+  watched               = var.watched
   replace_unhealthy     = var.replace_unhealthy
   deletion_protection   = var.deletion_protection
 }

@@ -168,6 +168,13 @@ variable "replace_unhealthy" {
   default     = true
 }
 
+variable "watched" {
+  description = "Whether one of the instances runs Prometheus (monitoring/) and watches the others: they may then look for each other and read each other's figures."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "deletion_protection" {
   description = "Whether AWS refuses to delete the load balancer. Apply it as false first, then destroy."
   type        = bool

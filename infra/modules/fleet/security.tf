@@ -60,6 +60,33 @@ resource "aws_vpc_security_group_ingress_rule" "hosts" {
   to_port                      = local.front_port
 }
 
+# One of the hosts watches all: it reads the figures of the others. The rules name the hosts' own group and no addresses, so
+# nobody outside of it gets to the exporters, which ask for no password.
+locals {
+  watched_ports = var.watched ? var.monitoring_ports : {}
+}
+
+resource "aws_vpc_security_group_ingress_rule" "watched" {
+  #checkov:skip=CKV_AWS_260:the rules name the hosts' own group and no addresses at all
+  for_each                     = local.watched_ports
+  security_group_id            = aws_security_group.hosts.id
+  description                  = "${each.key} from the host that watches"
+  referenced_security_group_id = aws_security_group.hosts.id
+  ip_protocol                  = "tcp"
+  from_port                    = each.value
+  to_port                      = each.value
+}
+
+resource "aws_vpc_security_group_egress_rule" "watched" {
+  for_each                     = local.watched_ports
+  security_group_id            = aws_security_group.hosts.id
+  description                  = "${each.key} of the hosts that are watched"
+  referenced_security_group_id = aws_security_group.hosts.id
+  ip_protocol                  = "tcp"
+  from_port                    = each.value
+  to_port                      = each.value
+}
+
 # Amazon's name and time servers and the metadata service are not subject to security groups.
 resource "aws_vpc_security_group_egress_rule" "hosts" {
   for_each          = toset([for port in var.egress_ports : tostring(port)])

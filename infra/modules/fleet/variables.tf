@@ -242,6 +242,35 @@ variable "egress_ports" {
   }
 }
 
+variable "watched" {
+  description = "Whether one of the hosts runs Prometheus and reads the others' figures: the hosts may then reach each other on monitoring_ports, and nobody else may."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "monitoring_ports" {
+  description = "Where the hosts' figures are read if they are watched, by what listens there: what monitoring/prometheus/prometheus-prod.yml scrapes."
+  type        = map(number)
+  default     = { front = 80, cadvisor = 8080, node_exporter = 9100 }
+  nullable    = false
+
+  validation {
+    condition     = length(var.monitoring_ports) > 0 && alltrue([for name in keys(var.monitoring_ports) : can(regex("^[a-z][a-z0-9_-]{0,31}$", name))])
+    error_message = "monitoring_ports must name at least one port, each by up to 32 of a-z, 0-9, _ and -, such as node_exporter; to have none leave watched false."
+  }
+
+  validation {
+    condition     = alltrue([for port in values(var.monitoring_ports) : port >= 1 && port <= 65535 && port != 22 && floor(port) == port])
+    error_message = "monitoring_ports must be whole numbers from 1 to 65535 and not 22: no host of the fleet listens for SSH."
+  }
+
+  validation {
+    condition     = length(distinct(values(var.monitoring_ports))) == length(var.monitoring_ports)
+    error_message = "monitoring_ports names the same port twice: AWS takes a rule only once."
+  }
+}
+
 variable "access_logs_bucket" {
   description = "A bucket for the load balancer's access logs, whose policy lets load balancers write; null: none are kept."
   type        = string

@@ -29,8 +29,8 @@ data "aws_iam_policy_document" "trust" {
 }
 
 data "aws_iam_policy_document" "instance" {
-  #checkov:skip=CKV_AWS_111:only the agent, the login to the registry and metrics of own namespaces have a star: these know no resources
-  #checkov:skip=CKV_AWS_356:only the agent, the login to the registry and metrics of own namespaces have a star: these know no resources
+  #checkov:skip=CKV_AWS_111:only the agent, the login to the registry, metrics of own namespaces and the search for hosts have a star: these know no resources
+  #checkov:skip=CKV_AWS_356:only the agent, the login to the registry, metrics of own namespaces and the search for hosts have a star: these know no resources
 
   # In place of AmazonSSMManagedInstanceCore, which also reads every parameter of the account.
   statement {
@@ -170,6 +170,23 @@ data "aws_iam_policy_document" "instance" {
       test     = "StringEquals"
       variable = "cloudwatch:namespace"
       values   = var.metric_namespaces
+    }
+  }
+
+  # Prometheus looks for its targets. The action knows neither resources nor tags: who may look sees the region's instances.
+  dynamic "statement" {
+    for_each = var.watches ? [local.region] : []
+
+    content {
+      sid       = "FindHostsToWatch"
+      actions   = ["ec2:DescribeInstances"]
+      resources = ["*"]
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:RequestedRegion"
+        values   = [statement.value]
+      }
     }
   }
 

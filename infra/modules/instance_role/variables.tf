@@ -95,6 +95,13 @@ variable "bot_role_arn" {
   }
 }
 
+variable "watches" {
+  description = "Whether Prometheus runs here and looks for its targets by EC2: the host may then list the region's instances, and nothing else of EC2."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "permissions_boundary_arn" {
   description = "The boundary that the apply role demands of every role (output workload_boundary_arn of identity); null where a person with administrator rights applies."
   type        = string

@@ -118,6 +118,51 @@ run "a_fleet_as_it_is_without_asking_for_more" {
     condition     = aws_vpc_security_group_ingress_rule.hosts.referenced_security_group_id == aws_security_group.load_balancer.id && aws_vpc_security_group_ingress_rule.hosts.to_port == 80
     error_message = "Hosts answer the load balancer only."
   }
+
+  assert {
+    condition     = length(aws_vpc_security_group_ingress_rule.watched) == 0 && length(aws_vpc_security_group_egress_rule.watched) == 0
+    error_message = "Hosts do not reach each other unless one of them watches."
+  }
+}
+
+run "hosts_of_which_one_watches" {
+  command = apply
+
+  variables {
+    watched      = true
+    egress_ports = [443]
+  }
+
+  assert {
+    condition     = sort([for rule in aws_vpc_security_group_ingress_rule.watched : format("%05d", rule.from_port)]) == tolist(["00080", "08080", "09100"])
+    error_message = "Prometheus reads the front, cAdvisor and node exporter."
+  }
+
+  assert {
+    condition = alltrue([
+      for rule in concat(values(aws_vpc_security_group_ingress_rule.watched), values(aws_vpc_security_group_egress_rule.watched)) :
+      rule.security_group_id == aws_security_group.hosts.id && rule.referenced_security_group_id == aws_security_group.hosts.id && rule.ip_protocol == "tcp" && rule.from_port == rule.to_port
+    ])
+    error_message = "Figures go from hosts of the group to hosts of the group, one port a rule."
+  }
+
+  assert {
+    condition = alltrue([
+      for rule in concat(values(aws_vpc_security_group_ingress_rule.watched), values(aws_vpc_security_group_egress_rule.watched)) :
+      rule.cidr_ipv4 == null && rule.cidr_ipv6 == null && rule.prefix_list_id == null
+    ])
+    error_message = "No address at all is let in to the exporters, and none is asked."
+  }
+
+  assert {
+    condition     = { for name, rule in aws_vpc_security_group_egress_rule.watched : name => rule.to_port } == { for name, rule in aws_vpc_security_group_ingress_rule.watched : name => rule.to_port }
+    error_message = "What a host may be asked, the one that watches may ask: also where port 80 is not let out."
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.hosts.referenced_security_group_id == aws_security_group.load_balancer.id && aws_vpc_security_group_egress_rule.load_balancer.to_port == 80
+    error_message = "The load balancer reaches the front as before, and no exporter."
+  }
 }
 
 run "one_host_that_waits_for_its_first_version" {
@@ -168,11 +213,12 @@ run "refuses_texts_that_are_none_of_theirs" {
     ingress_cidrs         = []
     egress_ports          = [80]
     access_logs_bucket    = "arn:aws:s3:::logs"
+    monitoring_ports      = {}
   }
   expect_failures = [
     var.name, var.environment, var.vpc_id, var.public_subnet_ids, var.private_subnet_ids, var.ami_id, var.instance_type, var.root_volume_gib, var.kms_key_arn,
     var.instance_profile_name, var.settings, var.max_size, var.certificate_arn, var.health_path, var.boot_seconds, var.drain_seconds,
-    var.cpu_target_percent, var.memory_target_percent, var.ingress_cidrs, var.egress_ports, var.access_logs_bucket,
+    var.cpu_target_percent, var.memory_target_percent, var.ingress_cidrs, var.egress_ports, var.access_logs_bucket, var.monitoring_ports,
   ]
 }
 
@@ -186,6 +232,22 @@ run "refuses_more_hosts_at_least_than_at_most_and_a_group_of_anothers_name" {
     egress_ports  = [443, 0]
   }
   expect_failures = [var.min_size, var.instance_type, var.settings, var.ingress_cidrs, var.egress_ports]
+}
+
+run "refuses_to_open_ssh_for_figures" {
+  command = plan
+  variables {
+    monitoring_ports = { ssh = 22 }
+  }
+  expect_failures = [var.monitoring_ports]
+}
+
+run "refuses_a_port_twice" {
+  command = plan
+  variables {
+    monitoring_ports = { cadvisor = 8080, another = 8080 }
+  }
+  expect_failures = [var.monitoring_ports]
 }
 
 run "refuses_no_host_at_all" {

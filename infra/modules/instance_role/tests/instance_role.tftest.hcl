@@ -43,6 +43,10 @@ run "a_host_without_the_bot" {
     error_message = "A host must read the parameters of its own environment and no other's."
   }
   assert {
+    condition     = alltrue([for one in data.aws_iam_policy_document.instance.statement : length([for action in one.actions : action if startswith(action, "ec2:")]) == 0])
+    error_message = "A host that does not watch must not look for others."
+  }
+  assert {
     condition     = aws_iam_role.this.permissions_boundary == null
     error_message = "Without a boundary given there must be none."
   }
@@ -68,6 +72,36 @@ run "the_host_that_the_bot_runs_on" {
   assert {
     condition     = one(flatten([for one in data.aws_iam_policy_document.instance.statement : [for check in one.condition : check.values] if one.sid == "PutMetrics"])) == "Harbour"
     error_message = "Metrics must go to the given namespaces only."
+  }
+}
+
+run "a_host_that_watches_the_others" {
+  command = plan
+
+  variables {
+    watches = true
+  }
+
+  assert {
+    condition     = flatten([for one in data.aws_iam_policy_document.instance.statement : [for action in one.actions : action if startswith(action, "ec2:")]]) == ["ec2:DescribeInstances"]
+    error_message = "Prometheus needs to list instances and nothing else of EC2."
+  }
+  assert {
+    condition     = one([for one in data.aws_iam_policy_document.instance.statement : one.condition if one.sid == "FindHostsToWatch"]) == toset([{ test = "StringEquals", variable = "aws:RequestedRegion", values = tolist(["eu-central-1"]) }])
+    error_message = "It must look in its own region only."
+  }
+}
+
+run "a_host_watches_or_it_does_not" {
+  command = plan
+
+  variables {
+    watches = null
+  }
+
+  assert {
+    condition     = alltrue([for one in data.aws_iam_policy_document.instance.statement : one.sid != "FindHostsToWatch"])
+    error_message = "Nothing said is no."
   }
 }
 

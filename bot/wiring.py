@@ -96,7 +96,8 @@ async def open_house(
     alerts = _open_alert_renderings(core, charts, handles, packs, stack)
     renderings = Renderings(
         settings=settings, engine=engine, store=handles, people=people, redactor=redactor, outside=core.outside,
-        pinned=PinnedBoard(core.status, core.outside), tallies=tallies,
+        pinned=PinnedBoard(core.status, core.outside, on_call=core.alert_store.on_call if core.alert_store else None),
+        tallies=tallies,
         handover=alerting.handover if alerting is not None else None, alerts=alerts,
     )  # fmt: skip
     board = Board(

@@ -26,7 +26,8 @@ many are `on_the_way` to their card; `said` names each fault in a sentence.
 `mountpoint`; `severity` says how far), stops the service (`stop_app`) or silences the heartbeat (`watchdog_off`);
 `POST /monitoring/server` `{server, action}` takes a node exporter, Prometheus or Alertmanager away (`stop`, `kill`,
 `hang`) and brings it back (`start`); `GET /monitoring` tells how all that stands. `POST /alerts` `{fixture}` or
-`{payload}` posts a stored payload of Alertmanager, or the caller's own, to the bot's alert listener.
+`{payload}` posts a stored payload of Alertmanager, or the caller's own, to the bot's alert listener; where a real
+Alertmanager runs, it knows nothing of that, and to the bot such alerts end when it has looked twice.
 
 `GET /validation` tells, in a world started with `--validate` (`VALIDATE=1`), how many exchanges were compared with the
 descriptions of others, at which median cost, and every mismatch: operation, direction, JSON pointer and message.

@@ -7,6 +7,7 @@ missing stays missing. What comes out is a picture's content (`plots`) with a sm
 import asyncio
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -104,6 +105,7 @@ class Figures:
         self._prometheus = prometheus
         self._changes = changes
         self._rules: tuple[datetime, tuple[Rule, ...]] | None = None
+        self._one_thread = asyncio.Lock()
 
     # ---- panels ------------------------------------------------------------------------------------------------
 
@@ -254,10 +256,12 @@ class Figures:
         start = end - timedelta(seconds=steps * step_s)  # so that the last point is of the end itself
         answer = await self._prometheus.query_range(query, start, end, timedelta(seconds=step_s))
         found = replace(frame, step_s=answer.step_s or float(step_s))
-        # In a thread: an answer may hold thousands of series, and the event loop has other things to do.
-        return await asyncio.to_thread(
-            _picture, query, answer, found, legend=legend, about=about, limit=self._metrics.series_limit
-        )
+        # In a thread: an answer may hold thousands of series, and the event loop has other things to do. One at a time:
+        # each busy thread may keep the interpreter from the loop for 5 ms (sys.getswitchinterval).
+        async with self._one_thread:
+            return await asyncio.to_thread(
+                _picture, query, answer, found, legend=legend, about=about, limit=self._metrics.series_limit
+            )
 
     async def _marks(self, environment: str, service: str, since: datetime, until: datetime) -> tuple[Mark, ...]:
         """What was changed there, but for silences, which no curve could show. Without the record there are none."""
@@ -340,15 +344,20 @@ def _picture(
 
 
 def _names(labels: Sequence[Mapping[str, str]], legend: str) -> Iterator[str]:
-    """What each series is called: by the legend, or by the values of the labels that tell them apart."""
-    if legend:
-        yield from (_titled(legend, one) for one in labels)
-        return
+    """What each series is called: by the legend, or by the values of the labels that tell them apart.
+
+    Where the legend calls several the same, those labels stand behind it.
+    """
     every = sorted({name for one in labels for name in one}, key=lambda name: (name != _NAME, name))
     telling = [name for name in every if len({one.get(name, "") for one in labels}) > 1]
-    for one in labels:
-        found = [one[name] for name in telling if one.get(name)]
-        yield " ".join(found) if found else one.get("instance") or one.get(_NAME, "")
+    titles = [_titled(legend, one) for one in labels]
+    often = Counter(titles)
+    for one, title in zip(labels, titles, strict=True):
+        apart = " ".join(value for name in telling if (value := one.get(name)) and value != title)
+        if not legend:
+            yield apart or one.get("instance") or one.get(_NAME, "")
+        else:
+            yield f"{title} {apart}".strip() if often[title] > 1 else title
 
 
 def _titled(legend: str, labels: Mapping[str, str]) -> str:

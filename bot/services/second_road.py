@@ -91,7 +91,7 @@ class SecondRoad:
         """Note since when each card that stands has been out of date, without a break."""
         before, self._stale = self._stale, {}
         for row in rows:
-            if row["message_id"] is not None and row["wanted"] > row["shown"]:
+            if _was_posted(row) and row["wanted"] > row["shown"]:
                 shown, since = before.get(row["id"], (row["shown"], now if self._looked else row["fired_at"]))
                 self._stale[row["id"]] = (row["shown"], since if shown == row["shown"] else now)
         self._looked = True
@@ -101,7 +101,7 @@ class SecondRoad:
         if now - row["fired_at"] < patience:
             return ""
         _, stale_since = self._stale.get(row["id"], (0, now))
-        if row["message_id"] is None or row["unheard"] or stale_since <= row["fired_at"] + NOTICED:
+        if not _was_posted(row) or row["unheard"] or stale_since <= row["fired_at"] + NOTICED:
             return UNSHOWN
         steps = self._store.route_of(row).escalation
         if not steps or row["escalation_step"] < len(steps):
@@ -141,6 +141,11 @@ class SecondRoad:
         self._store.record(connection, RECORDED, "bot", told, data={**where, "reason": call.reason})
 
 
+def _was_posted(row: RowMapping) -> bool:
+    """Whether it has stood in the channel, by itself or in a pack; while it is posted anew it has no message."""
+    return row["message_id"] is not None or row["posted_at"] is not None
+
+
 def _untold(critical: str, now: datetime, patience: timedelta) -> Select[Any]:
     """Critical groups that fire, that wait for somebody, and that were not told of by this road."""
     group, road, card, calling = alert_groups.c, road_messages.c, cards.alias(), cards.alias()
@@ -151,11 +156,12 @@ def _untold(critical: str, now: datetime, patience: timedelta) -> Select[Any]:
         alert_pings.c.at >= group.fired_at,
         alert_pings.c.at <= now - patience,
         calling.c.key == "alertping:" + cast(alert_pings.c.id, String),
-        calling.c.message_id.is_(None),
+        calling.c.posted_at.is_(None),
+        calling.c.wanted > calling.c.shown,  # else it was seen to that nobody needs it any more
     )
     untold = or_(road.group_id.is_(None), and_(road.sent_at.is_(None), road.claimed_at <= now - AGAIN_AFTER))
     return (
-        select(alert_groups, card.c.message_id, card.c.wanted, card.c.shown, unheard.label("unheard"))
+        select(alert_groups, card.c.message_id, card.c.posted_at, card.c.wanted, card.c.shown, unheard.label("unheard"))
         .outerjoin(card, card.c.key == "alert:" + cast(group.id, String))
         .outerjoin(road_messages, and_(road.group_id == group.id, road.opening == group.fired_at))
         .where(group.closed_at.is_(None), group.severity == critical, group.unacked_since.is_not(None))

@@ -99,7 +99,7 @@ def offers(group: AlertGroup, *, undo: Change | None, ours: bool, graph: bool) -
     """What is offered. `undo` is the deploy before it, `ours`: the bot made its silence, `graph`: one can be drawn."""
     firing = group.firing > 0
     beside = [
-        *((AlertPress.ACK,) if firing and not group.acked_by else ()),
+        *((AlertPress.ACK,) if firing and group.unacked_since is not None else ()),
         *((AlertPress.SILENCE,) if firing and not group.silenced and not group.own else ()),
         *((AlertPress.ROLL_BACK,) if firing and undo is not None else ()),
     ]
@@ -241,9 +241,7 @@ def packed_size(group: AlertGroup) -> int:
 def pack_card(sight: PackSight) -> Sheet:
     """The card of a storm's groups."""
     head = pack_heading(sight)
-    doubt = (
-        " · resolved?: Alertmanager has not confirmed it" if any(group.unconfirmed for group in sight.groups) else ""
-    )
+    doubt = " · resolved?: Alertmanager has not confirmed it" if any(group.in_doubt for group in sight.groups) else ""
     small = f"-# P{sight.id} · many groups at once; those that go on get cards of their own when it is calm{doubt}"
     text = pack_body(sight, ROOM - len(head) - len(small))
     items: list[discord.ui.Item[Any]] = [TextDisplay(head), TextDisplay(text)] if text else [TextDisplay(head)]

@@ -167,14 +167,14 @@ def alert_lines(group: AlertGroup, limit: int) -> str:
     for line in (_whole_line, _short_line):
         if len(ordered) > LINES_MOST or rest:
             break
-        text = "\n".join(line(episode, varying) for episode in ordered)
+        text = "\n".join(line(group, episode, varying) for episode in ordered)
         if len(text) <= limit:
             return text
     for width in (VALUE_LIMIT, 32, 20):
-        text = _listed(ordered, varying, width, rest=rest)
+        text = _listed(group, ordered, varying, width)
         if len(text) <= limit:
             return text
-    return _listed(ordered, varying, 20, rest=rest, limit=limit)
+    return _listed(group, ordered, varying, 20, limit=limit)
 
 
 def _ordered(group: AlertGroup, varying: Sequence[str]) -> list[Episode]:
@@ -186,20 +186,21 @@ def _ordered(group: AlertGroup, varying: Sequence[str]) -> list[Episode]:
     return sorted(group.episodes, key=place)
 
 
-def _whole_line(episode: Episode, varying: Sequence[str]) -> str:
-    return _line(episode, _described(episode, varying))
+def _whole_line(group: AlertGroup, episode: Episode, varying: Sequence[str]) -> str:
+    return _line(group, episode, _described(episode, varying))
 
 
-def _short_line(episode: Episode, varying: Sequence[str]) -> str:
-    return _line(episode, _name(episode, varying, 32), timed=False)
+def _short_line(group: AlertGroup, episode: Episode, varying: Sequence[str]) -> str:
+    return _line(group, episode, _name(episode, varying, 32), timed=False)
 
 
-def _line(episode: Episode, who: str, *, timed: bool = True) -> str:
+def _line(group: AlertGroup, episode: Episode, who: str, *, timed: bool = True) -> str:
     value = next((escape(episode.annotations[name], 24) for name in VALUES if episode.annotations.get(name)), "")
     said = " ".join(part for part in (value, who) if part)
     if not episode.firing:
         ended = f" {stamp(episode.ended_at)}" if timed and episode.ended_at else ""
-        doubt = "" if episode.confirmed else ", not confirmed by Alertmanager"
+        certain = episode.confirmed or group.unconfirmed_since is None
+        doubt = "" if certain else ", not confirmed by Alertmanager"
         return f"{RESOLVED} {said} resolved{ended}{doubt}"
     since = f" since {stamp(episode.starts_at)}" if timed else ""
     quiet = " silenced" if episode.silenced_by else " inhibited" if episode.inhibited else ""
@@ -207,33 +208,41 @@ def _line(episode: Episode, who: str, *, timed: bool = True) -> str:
 
 
 def _listed(
-    ordered: Sequence[Episode], varying: Sequence[str], width: int, *, rest: int, limit: int | None = None
+    group: AlertGroup, ordered: Sequence[Episode], varying: Sequence[str], width: int, *, limit: int | None = None
 ) -> str:
-    """The alerts as mere names: one paragraph for each state. `rest` more were not read, and are only counted."""
+    """The alerts as mere names: one paragraph for each state."""
     left = limit
     paragraphs: list[str] = []
-    for symbol, word, episodes in _by_state(ordered):
+    for symbol, word, episodes, unread in _by_state(group, ordered):
         names = [_name(episode, varying, width) for episode in episodes[:NAMED_MOST]]
         room = 1_000_000 if left is None else max(60, left)
-        paragraphs.append(fitted_names(f"{symbol} {word}: ", names, room, total=len(episodes) + max(0, rest)))
-        rest = 0
+        paragraphs.append(fitted_names(f"{symbol} {word}: ", names, room, total=len(episodes) + unread))
         left = None if left is None else left - len(paragraphs[-1]) - 1
     return "\n".join(paragraphs)
 
 
-def _by_state(episodes: Sequence[Episode]) -> Iterator[tuple[str, str, list[Episode]]]:
-    """The states that occur, with a sign, a word and their alerts."""
+def _by_state(group: AlertGroup, episodes: Sequence[Episode]) -> Iterator[tuple[str, str, list[Episode], int]]:
+    """The states that occur, with a sign, a word, their alerts, and how many of them there are beside those read.
+
+    An end is doubted only while nobody can be asked: it is confirmed at the next look otherwise.
+    """
+    asked = group.unconfirmed_since is None
     tests: tuple[tuple[str, str, Callable[[Episode], bool]], ...] = (
         (FIRING, "firing", lambda one: one.firing and not one.suppressed),
         (QUIET, "silenced", lambda one: one.firing and bool(one.silenced_by)),
         (QUIET, "inhibited", lambda one: one.firing and one.inhibited and not one.silenced_by),
-        (RESOLVED, "resolved", lambda one: not one.firing and one.confirmed),
-        (RESOLVED, UNCONFIRMED, lambda one: not one.firing and not one.confirmed),
+        (RESOLVED, "resolved", lambda one: not one.firing and (one.confirmed or asked)),
+        (RESOLVED, UNCONFIRMED, lambda one: not one.firing and not one.confirmed and not asked),
     )
+    firing = sum(one.firing for one in episodes)
+    rest = {True: max(0, group.firing - firing), False: 0}
+    rest[False] = max(0, group.members - group.firing - (len(episodes) - firing))
     for symbol, word, test in tests:
         found = [episode for episode in episodes if test(episode)]
-        if found:
-            yield symbol, word, found
+        unread = rest[symbol != RESOLVED] if found or word == "resolved" else 0
+        if found or unread:
+            rest[symbol != RESOLVED] -= unread
+            yield symbol, word, found, unread
 
 
 def fitted_names(before: str, names: Sequence[str], limit: int, *, total: int, between: str = ", ") -> str:
@@ -254,13 +263,12 @@ def compact(group: AlertGroup, limit: int = 100_000) -> str:
     counts = f"{group.firing}/{group.members} firing"
     head = f"**{word_of(group)}** {short_id(group.id)} {counts} {name_of(group, 48)}{acked}"
     varying = _varying(group)
-    lines, left, rest = [head], limit - len(head) - 1, max(0, group.members - len(group.episodes))
-    for _, word, episodes in _by_state(_ordered(group, varying)):
+    lines, left = [head], limit - len(head) - 1
+    for _, word, episodes, unread in _by_state(group, _ordered(group, varying)):
         names = [_name(episode, varying, 24) for episode in episodes[:NAMED_MOST]]
         before = "" if word == "firing" else f"{'resolved?' if word == UNCONFIRMED else word}: "
         between = ", " if any(" " in name for name in names) else " "
-        lines.append(fitted_names(before, names, max(24, left), total=len(episodes) + rest, between=between))
-        rest = 0
+        lines.append(fitted_names(before, names, max(24, left), total=len(episodes) + unread, between=between))
         left -= len(lines[-1]) + 1
     return "\n".join(lines)
 
@@ -289,7 +297,7 @@ def _doubts(sight: GroupSight) -> Iterator[str]:
         yield f"flapping ({group.flaps}x in {age(sight.flapping_within)}): only edits until it is calm"
     if group.unconfirmed_since is not None and group.open and not group.own:
         yield f"unconfirmed since {stamp(group.unconfirmed_since)}: Alertmanager cannot be asked"
-    if not group.firing and group.unconfirmed:
+    if not group.firing and group.in_doubt:
         yield "resolved, not confirmed by Alertmanager"
     if group.truncated:
         yield f"+{group.truncated} more that Alertmanager cut"
@@ -302,7 +310,7 @@ def _silences(sight: GroupSight) -> Iterator[str]:
     ids = dict.fromkeys(number for episode in firing for number in episode.silenced_by)
     for number in list(ids)[:4]:
         many = sum(number in episode.silenced_by for episode in firing)
-        of = "" if many == len(firing) else f"{many} of {len(firing)} "
+        of = "" if many == len(firing) or len(firing) < sight.group.firing else f"{many} of {len(firing)} "
         yield silence_line(sight.silences.get(number), before=of) or f"{of}silenced in Alertmanager"
     inhibited = sum(episode.inhibited for episode in firing)
     if inhibited:
@@ -334,7 +342,9 @@ def _held(sight: GroupSight) -> str:
     if group.acked_by:
         since = f" since {stamp(group.acked_at)}" if group.acked_at else ""
         new = sum(episode.firing and not episode.acked_by and not episode.suppressed for episode in group.episodes)
-        return f"**{escape(group.acked_by, 40)} has it**{since}" + (f", {new} new since then" if new else "")
+        whole = sum(episode.firing for episode in group.episodes) == group.firing
+        told = f", {new if whole else 'more'} new since then" if new else ""
+        return f"**{escape(group.acked_by, 40)} has it**{since}{told}"
     if group.silenced or group.unacked_since is None:
         return ""
     calls = f" · calls {escape(sight.calls_next.who, 40)} {stamp(sight.calls_next.at)}" if sight.calls_next else ""

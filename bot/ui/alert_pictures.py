@@ -65,6 +65,8 @@ class AlertPictures:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._drawn: dict[str, bytes] = {}
         self._failed: dict[str, tuple[datetime, str]] = {}
+        self._left_out: dict[str, None] = {}
+        """Cards whose picture found no room: stirred as soon as there is some."""
 
     async def close(self) -> None:
         """Let no picture be drawn any more."""
@@ -81,7 +83,9 @@ class AlertPictures:
         failed_at, why = self._failed.get(name, (None, ""))
         if failed_at is not None and self._now() - failed_at < AGAIN_AFTER:
             return why
-        if name not in self._tasks and len(self._tasks) < KEPT:
+        if len(self._tasks) >= KEPT:
+            self._left_out[group.card_key] = None
+        elif name not in self._tasks:
             task = asyncio.create_task(self._work(name, group), name=f"picture {name}")
             self._tasks[name] = task
             task.add_done_callback(lambda _: self._tasks.pop(name, None))
@@ -102,3 +106,5 @@ class AlertPictures:
             while len(self._failed) > 10 * KEPT:
                 self._failed.pop(next(iter(self._failed)))
         await self._stir(group.card_key)
+        if self._left_out:
+            await self._stir(self._left_out.popitem()[0])

@@ -266,14 +266,14 @@ def _due(group: AlertGroup) -> Ping | None:
     ping = group.ping
     if ping is None or not ping.opening or ping.held_until is not None:
         return None
-    return ping if group.firing and not group.silenced and not group.acked_by else None
+    return ping if group.firing and not group.silenced and group.unacked_since is not None else None
 
 
 def _still_wanted(ping: Ping, group: AlertGroup) -> bool:
     """Whether somebody must still be called: not once it is over or silenced, nor for what somebody has taken since."""
     if not group.firing or group.silenced:
         return False
-    return not (ping.reason is Reason.ESCALATION and group.acked_by)
+    return not (ping.reason is Reason.ESCALATION and group.unacked_since is None)
 
 
 def _why(ping: Ping, group: AlertGroup) -> str:

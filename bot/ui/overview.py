@@ -44,14 +44,14 @@ def _cut(lines: Sequence[str], limit: int) -> Iterator[str]:
 
 def _environment(environment: EnvironmentStatus, overview: Overview) -> Iterator[str]:
     as_of, firing = overview.as_of, overview.firing
-    yield f"**{environment.name.upper()}**" + (f" · {_firing(firing.of(environment.name))}" if firing else "")
+    yield f"**{environment.name.upper()}**" + (f" · {firing_words(firing.of(environment.name))}" if firing else "")
     if firing and firing.unconfirmed_since:
         yield f"! alerts *unconfirmed* since {stamp(firing.unconfirmed_since)}: Alertmanager cannot be asked"
     for service in environment.services:
         yield from _service(service, as_of)
         count = firing.of(environment.name, service.service) if firing else None
         if count and count.firing:
-            yield f"  {_firing(count)}"
+            yield f"  {firing_words(count)}"
     if environment.changes is not None:
         yield from change_lines(environment.changes, CHANGED_WITHIN, limit=2)
     for operation in environment.going_on:
@@ -92,7 +92,7 @@ def _service(status: ServiceStatus, as_of: datetime) -> Iterator[str]:
     yield from _vitals(status.vitals, "  ")
 
 
-def _firing(count: FiringCount) -> str:
+def firing_words(count: FiringCount) -> str:
     """`2 firing, 1 of them silenced, worst critical`; that nothing fires is said, too."""
     if not count.firing:
         return "no alert fires"
@@ -104,7 +104,7 @@ def _elsewhere(overview: Overview) -> Iterator[str]:
     """The alerts that name no environment, and so belong to all of them."""
     count = overview.firing.of("") if overview.firing else None
     if count and count.firing:
-        yield f"without an environment: {_firing(count)}"
+        yield f"without an environment: {firing_words(count)}"
 
 
 FIGURES = {

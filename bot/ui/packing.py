@@ -177,7 +177,7 @@ class Packs:
                     state |= {"unfolded": pack.key, "pinged": True, "fingerprint": "",
                               "generation": int(state.get("generation", 0)) + 1}  # fmt: skip
                     afresh = update(cards).where(cards.c.key == row.key).values(
-                        message_id=None, posted_at=None, nonce="", not_before=None, attempts=0,
+                        message_id=None, nonce="", not_before=None, attempts=0,
                         wanted=row.wanted + 1, priority=int(Priority.BACKGROUND), state=state,
                     )  # fmt: skip
                     db.execute(afresh)

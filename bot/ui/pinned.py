@@ -6,13 +6,15 @@ This room says what stands there and when it is due; posting, pinning and findin
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from bot.alerts.rota import Turn
 from bot.ops.model import FINAL, Operation, Status
 from bot.services.outside import Outside
 from bot.services.status import EnvironmentStatus, Overview, ServiceStatus, StatusService
 from bot.ui.card_lines import short
+from bot.ui.overview import firing_words
 from bot.ui.standings import away_line, down_line, foot_line
 from bot.ui.text import CONTENT_LIMIT, counted, escape, fitted, stamp
 
@@ -27,6 +29,7 @@ FIRST_AFTER_S = 4.0
 """After the start, so that the first look at the outside does not make the bot's first answers wait."""
 LEAST_PAUSE = timedelta(seconds=10)
 DEAD_AFTER_MIN = 5
+OnCall = Callable[[], Awaitable[Turn | None]]
 OUTAGES_SHOWN = 3
 OUTAGES_FOR = timedelta(hours=12)
 
@@ -68,15 +71,20 @@ class Rhythm:
 class PinnedBoard:
     """Writes the message from what the status service sees."""
 
-    def __init__(self, status: StatusService, outside: Outside, *, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self, status: StatusService, outside: Outside, *, on_call: OnCall | None = None,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:  # fmt: skip
         self._status = status
         self._outside = outside
+        self._on_call = on_call
         self._now = now or (lambda: datetime.now(UTC))
 
     async def text(self) -> str:
         """The whole message, as of now."""
         overview = await self._status.overview(None)
-        head = [f"**On deck** {_summary(overview)}"]
+        turn = await self._on_call() if self._on_call is not None else None
+        head = [f"**On deck** {_summary(overview)}", *_alerts(overview), *([_on_call(turn)] if turn else [])]
         tail = list(self._tail(overview))
         middle = [line for environment in overview.environments for line in _environment(environment)]
         room = CONTENT_LIMIT - sum(len(line) + 1 for line in (*head, *tail)) - 40
@@ -102,6 +110,25 @@ def _summary(overview: Overview) -> str:
         _listed("needs a human", [o for o in every if o.status is Status.INTERRUPTED]),
     ]
     return " · ".join(part for part in parts if part) or "· all quiet"
+
+
+def _alerts(overview: Overview) -> Iterator[str]:
+    """What fires where, environments with nothing among them; nothing at all where there are no alerts to know of."""
+    firing = overview.firing
+    if firing is None:
+        return
+    named = [environment.name for environment in overview.environments]
+    others = sorted({place for place, _ in firing.counts} - set(named))
+    counts = [(place, firing.of(place)) for place in (*named, *others)]
+    told = [f"**{escape(place) or 'elsewhere'}** {firing_words(count)}" for place, count in counts
+            if count.firing or place in named]  # fmt: skip
+    yield f"alerts: {' · '.join(told)}"
+    if firing.unconfirmed_since is not None:
+        yield f"! alerts *unconfirmed* since {stamp(firing.unconfirmed_since)}: Alertmanager cannot be asked"
+
+
+def _on_call(turn: Turn) -> str:
+    return f"on call: {escape(turn.person, 40)} until {stamp(turn.ends_at, 'f')}"
 
 
 def _listed(word: str, operations: Sequence[Operation]) -> str:

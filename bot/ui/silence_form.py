@@ -13,7 +13,7 @@ import discord
 from discord.ui import ActionRow, Container, TextDisplay
 
 from bot.alerts.model import AlertGroup, Matcher, Silence, SilenceKind
-from bot.alerts.routes import matcher, matchers
+from bot.alerts.routes import fits, matcher, matchers
 from bot.errors import Refused
 from bot.policy import Action
 from bot.services.silences import Hits, Wanted
@@ -178,20 +178,23 @@ async def _shown(alerting: Alerting, asked: Asked, hits: Hits) -> list[str]:
     told = "\n".join(quoted(str(one), 120) for one in asked.matchers[:20])
     rest = len(asked.matchers) - 20
     more = f"> and {counted(rest, 'more label')}" if rest > 0 else ""
-    return [f"Silence {named(group)}" if group else "Silence", told, more, *hit_lines(hits, group)]
+    return [f"Silence {named(group)}" if group else "Silence", told, more, *hit_lines(hits, group, asked.matchers)]
 
 
-def hit_lines(hits: Hits, group: AlertGroup | None) -> list[str]:
+def hit_lines(hits: Hits, group: AlertGroup | None, wanted: Sequence[Matcher]) -> list[str]:
     """How many alerts that fire now a silence would meet, and which are not of this card."""
     if hits.total == 0:
         return ["It meets nothing that fires now."]
-    own = min(hits.total, group.firing) if group is not None else 0
+    ours = group.episodes if group is not None else ()
+    own = min(hits.total, sum(one.firing and fits(one.labels, wanted) for one in ours))
     others = hits.total - own
     names = ", ".join(f"{escape(name, 60)} {many}x" for name, many in hits.names[:6])
     quiet = f", {hits.silenced} of them silenced already" if hits.silenced else ""
     if group is None:
         fire = "fires" if hits.total == 1 else "fire"
         return [f"It meets {counted(hits.total, 'alert')} that {fire} now{quiet}: {names}"]
+    if not own:
+        return [f"It meets **nothing of this card**, but {counted(others, 'other alert')}{quiet}: {names}"]
     if not others:
         return [f"It meets {own} of this card{quiet}, and nothing else."]
     return [f"It meets {own} of this card and **{counted(others, 'other alert')}**{quiet}: {names}"]

@@ -9,6 +9,7 @@ declare -A setting=(
   [RELOAD_COMMAND]=/usr/local/bin/quarterdeck-reload
   [DEPLOYED_PARAMETERS]="" [LOG_GROUP_PREFIX]="" [ARTIFACTS_BUCKET]="" [AUTOSCALING_GROUP]=""
   [BACKUP_PATHS]=/var/lib/quarterdeck-bot/quarterdeck.sqlite3 [MONITORING_DEADLINE_S]=120
+  [MONITORING_DIR]=/etc/quarterdeck/monitoring
   [BOT_IMAGE]="" [BOT_HEALTH_URL]=http://127.0.0.1:8081/healthz
   [CONTAINER_PORT]=8080 [PORT_FIRST]=18000 [PORT_LAST]=18999
   [HEALTH_DEADLINE_S]=30 [HEALTH_INTERVAL_S]=1 [HEALTH_CHECKS]=2 [DRAIN_S]=35 [LOCK_WAIT_S]=60

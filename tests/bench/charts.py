@@ -58,6 +58,7 @@ async def _measure(rounds: int) -> Section:
         document = tomllib.loads(world.config.read_text(encoding="utf-8"))
         metrics = {"url": url, "timeout_s": 20, "panels": {"load": PANEL}}
         config.write_text(dumps({**document, "metrics": metrics}), encoding="utf-8")
+        await world.put("discord/limits", webhook_channel={"requests": 10_000, "per_s": 60.0})
         for contender in (child, inside):
             await _observe(world, config, contender, rounds)
     return _section((child, inside), rounds)
@@ -138,6 +139,7 @@ def _section(contenders: tuple[Contender, ...], rounds: int) -> Section:
         notes=[
             f"A turn of the bot's event loop, {rounds} rounds of {AT_ONCE} at once; aim: under {AIM_MS} ms.",
             f"Ranges of 1 to {AT_ONCE} hours, {SERIES} series of up to 300 points each.",
+            "The sandbox's limit of 30 follow-ups a minute in a channel is lifted: it is not what is measured.",
             *(f"not answered, {one.name}: {one.unanswered}" for one in contenders if one.unanswered),
         ],
     )

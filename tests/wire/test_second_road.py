@@ -176,6 +176,25 @@ async def card(room, group_id, **columns):
     await room.write(update(cards).where(cards.c.key == f"alert:{group_id}").values(**columns).returning(cards.c.key))
 
 
+async def test_a_card_that_stood_and_is_posted_anew_was_shown(room):
+    """So it is after a storm, when each group leaves the pack, and where somebody deleted the message."""
+    group_id = await room.fires(shown=True)
+    await room.later(60)
+    await card(room, group_id, message_id=None, posted_at=START, shown=0, wanted=2)
+    await room.later(300)
+    assert room.sent == []
+
+
+async def test_a_call_that_the_board_found_nobody_needs_is_not_missing(room):
+    group_id = await room.fires(shown=True)
+    ping = {"group_id": group_id, "key": "k", "reason": "escalation", "roles": ["sre"], "people": [], "at": room.now}
+    ping_id = await room.write(insert(alert_pings).values(ping).returning(alert_pings.c.id))
+    left_out = {"key": f"alertping:{ping_id}", "channel_id": 5, "priority": 20, "state": {}, "wanted": 1, "shown": 1}
+    await room.write(insert(cards).values(left_out).returning(cards.c.key))
+    await room.later(300)
+    assert room.sent == []
+
+
 async def test_what_fires_again_while_its_card_cannot_be_edited_is_told(room):
     group_id = await room.fires(shown=True)
     await card(room, group_id, wanted=5, shown=5)

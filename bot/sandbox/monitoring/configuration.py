@@ -19,6 +19,8 @@ Json = dict[str, Any]
 SERVICE = "app"
 SCRAPE = "1s"
 GROUP_WAIT, GROUP_INTERVAL, REPEAT_INTERVAL = "1s", "2s", "4h"
+WARNING_WAIT = "3s"
+"""A figure that rises steeply passes the warning's limit first; the critical alert mutes it before anybody is told."""
 BEAT_INTERVAL, BEAT_REPEAT = "2s", "6s"
 """The heartbeat is sent again at the first tick of the interval after the repeat: every 6 to 8 s."""
 RESEND = "2s"
@@ -76,8 +78,8 @@ def _hosts(wiring: Wiring) -> Json:
 def _apps(wiring: Wiring) -> Json:
     return {
         "job_name": "app",
-        "scrape_interval": "2s",
-        "scrape_timeout": "2s",
+        "scrape_interval": "3s",
+        "scrape_timeout": "3s",
         "authorization": {"credentials": wiring.apps_token},
         "static_configs": [
             _target(url.removeprefix("http://"), environment, wiring) for environment, url in wiring.apps.items()
@@ -111,7 +113,7 @@ def alertmanager(wiring: Wiring) -> Json:
                     "repeat_interval": BEAT_REPEAT,
                 },
                 {"matchers": ['severity="critical"'], "receiver": "quarterdeck"},
-                {"matchers": ['severity="warning"'], "receiver": "quarterdeck"},
+                {"matchers": ['severity="warning"'], "receiver": "quarterdeck", "group_wait": WARNING_WAIT},
             ],
         },
         "inhibit_rules": [

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Text, select, type_coerce
+from sqlalchemy import Connection, Text, bindparam, select, type_coerce, union
 
 from bot.alert_settings import AlertSettings
 from bot.alerts import episodes
 from bot.alerts.episodes import Known, canonical
 from bot.alerts.groups import Origin
-from bot.alerts.model import OWN, PROMETHEUS, SeenAlert, SeenGroup, SeenSilence, Snapshot, State
-from bot.db.tables import alert_episodes, alert_groups, alert_silences
+from bot.alerts.model import OWN, PROMETHEUS, Labels, Matcher, SeenAlert, SeenGroup, SeenSilence, Snapshot, State
+from bot.alerts.routes import fits
+from bot.db.tables import alert_episodes, alert_groups, alert_payloads, alert_silences
 
 ADOPTED_AFTER_LOOKS = 3
 """Something may fire for as long as so many looks take before it counts as missed: Alertmanager gathers a group before
@@ -39,6 +40,7 @@ _FIRING = (
         e.told_at,
         e.missing_since,
         e.provisional,
+        g.group_key,
     )
     .join(alert_groups, g.id == e.group_id)
     .where(e.state == State.FIRING.value, _THEIRS)
@@ -48,8 +50,11 @@ _UNCONFIRMED = (
     .join(alert_groups, g.id == e.group_id)
     .where(e.state == State.RESOLVED.value, e.confirmed.is_(False), _THEIRS)
 )
-_RECEIVERS = select(g.receiver).where(g.receiver != "").distinct()
+_RECEIVERS = union(
+    select(g.receiver).where(g.receiver != ""), select(alert_payloads.c.receiver).where(alert_payloads.c.receiver != "")
+)
 _OPEN_SILENCES = select(s.am_id, s.ends_at, s.noted_at).where(s.ended_at.is_(None))
+_IN_FORCE = select(s.matchers).where(s.ended_at.is_(None), s.starts_at <= bindparam("at"), s.ends_at > bindparam("at"))
 
 
 @dataclass(slots=True)
@@ -94,13 +99,15 @@ class _Look:
         beats = {beat.name for beat in settings.heartbeats}
         self._seen = {one.alert.fingerprint: one for one in snapshot.alerts if one.alert.name not in beats}
         self._found = Difference()
+        self._provisional: dict[str, Origin] = {}
+        """Where what only Prometheus has told of stands so far, by fingerprint."""
 
     def difference(self, connection: Connection) -> Difference:
         firing = connection.execute(_FIRING).all()
         told = {row.fingerprint for row in firing}
         others = episodes.known_of(connection, [one for one in self._seen if one not in told])
         if self._snapshot.source == PROMETHEUS:
-            self._only_prometheus(told, others)
+            self._only_prometheus(told, others, _in_force(connection, self._snapshot.at))
             return self._found
         fresh = [*self._firing(firing), *self._unknown(told, others)]
         if fresh:
@@ -120,9 +127,11 @@ class _Look:
                 continue
             if row.missing_since is not None:
                 found.found.append(row.id)
+            if row.provisional:
+                self._provisional[row.fingerprint] = Origin(group_key=row.group_key, receiver="", group_labels={})
             if row.provisional or is_later(one, row.starts_at):
                 renewed.append(one)
-            elif (sorted(one.silenced_by), one.inhibited) != (sorted(json.loads(row.silenced_by)), row.inhibited):
+            if (sorted(one.silenced_by), one.inhibited) != (sorted(json.loads(row.silenced_by)), row.inhibited):
                 found.quiet.append((row.id, row.group_id, one))
         return renewed
 
@@ -152,29 +161,37 @@ class _Look:
         return missed
 
     def _place(self, fresh: Sequence[SeenAlert], receivers: set[str]) -> None:
-        """Which group each belongs to. Only of receivers whose webhooks come here, as far as anybody can tell."""
+        """Which group each belongs to. Only of receivers whose webhooks come here, as far as anybody can tell.
+
+        While no webhook ever came, nobody can. What Prometheus told of and no such group holds stays where it is.
+        """
         groups = {
             one.alert.fingerprint: group
             for group in self._snapshot.groups
-            if group.receiver in receivers
+            if not receivers or group.receiver in receivers
             for one in group.alerts
         }
         by_key: dict[str, tuple[Origin, list[SeenAlert]]] = {}
         for one in fresh:
             group = groups.get(one.alert.fingerprint)
-            if group is not None:
-                origin = _origin(group)
+            origin = self._provisional.get(one.alert.fingerprint) if group is None else _origin(group)
+            if origin is not None:
                 by_key.setdefault(origin.group_key, (origin, []))[1].append(one)
         self._found.reports = list(by_key.values())
 
-    def _only_prometheus(self, told: set[str], others: Mapping[str, Known]) -> None:
-        """What only Prometheus tells of: it adds what nobody knows, and ends nothing."""
+    def _only_prometheus(
+        self, told: set[str], others: Mapping[str, Known], silences: Sequence[Sequence[Matcher]]
+    ) -> None:
+        """What only Prometheus tells of: it adds what nobody knows, and ends nothing.
+
+        It knows of no silence. Those that were known last hold until their end, whether somebody can be asked or not.
+        """
         name = self._settings.labels.environment
         by_key: dict[str, tuple[Origin, list[SeenAlert]]] = {}
         for fingerprint, one in self._seen.items():
             known = others.get(fingerprint)
             over = known is not None and (known.ended_at is None or one.alert.starts_at <= known.ended_at)
-            if fingerprint in told or over:
+            if fingerprint in told or over or _silenced(one.alert.labels, silences):
                 continue
             labels = {"alertname": one.alert.name, name: one.alert.labels.get(name, "")}
             key = f"{PROMETHEUS}/{canonical(labels)}"
@@ -204,6 +221,16 @@ class _Look:
                 moved.add(one.id)
         if moved:
             found.moved = {row.group_id for row in firing if moved & set(json.loads(row.silenced_by))}
+
+
+def _in_force(connection: Connection, at: datetime) -> list[tuple[Matcher, ...]]:
+    """What each silence meets that was known last and holds at this moment."""
+    found = connection.execute(_IN_FORCE, {"at": at}).scalars()
+    return [tuple(Matcher(*each) for each in matchers) for matchers in found]
+
+
+def _silenced(labels: Labels, silences: Sequence[Sequence[Matcher]]) -> bool:
+    return any(matchers and fits(labels, matchers) for matchers in silences)
 
 
 def _origin(group: SeenGroup) -> Origin:

@@ -19,6 +19,7 @@ VERSION = "4"
 LONG_CHARS = 2**16
 """A longer body is read in steps."""
 FINGERPRINT_MAX = 64
+COUNT_MAX = 2**31 - 1
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -60,7 +61,7 @@ def parse(body: bytes) -> Payload:
             receiver=_cleaned(str(document.get("receiver") or "")),
             status=State(str(document.get("status"))),
             group_key=_cleaned(group_key),
-            truncated=max(0, int(document.get("truncatedAlerts") or 0)),
+            truncated=_count(document.get("truncatedAlerts")),
             group_labels=_texts(document.get("groupLabels")),
             common_labels=_texts(document.get("commonLabels")),
             common_annotations=_texts(document.get("commonAnnotations")),
@@ -207,6 +208,18 @@ def _alert(row: Any) -> Alert:
         ends_at=None if state is State.FIRING else max(ends_at or starts_at, starts_at),
         generator_url=_cleaned(str(row.get("generatorURL") or "")),
     )
+
+
+def _count(value: Any) -> int:
+    """A number of alerts; nothing at all counts as none.
+
+    Raises:
+        ValueError: it is no number that could be one.
+    """
+    try:
+        return min(max(0, int(value or 0)), COUNT_MAX)
+    except OverflowError:
+        raise ValueError(f"{str(value)[:40]!r} is no number of alerts") from None
 
 
 def _texts(value: Any) -> dict[str, str]:

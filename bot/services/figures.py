@@ -196,7 +196,6 @@ class Figures:
     async def of_alert(
         self, *, labels: Sequence[Mapping[str, str]], starts_at: datetime, ends_at: datetime | None = None,
         generator_url: str = "", annotations: Mapping[str, str] | None = None, place: Place | None = None,
-        now: datetime | None = None,
     ) -> Picture:  # fmt: skip
         """The curve behind an alert around its time, with its threshold, its start, and what was changed there.
 
@@ -206,7 +205,7 @@ class Figures:
             Refused: it is not known what the alert is computed from, or Prometheus does not take it.
             Unavailable: as for `panel`.
         """
-        about, asked_at = place or Place(), now or datetime.now(UTC)
+        about, asked_at = place or Place(), datetime.now(UTC)
         first: Mapping[str, str] = labels[0] if labels else {}
         expression = await self._expression(first, generator_url)
         found = condition(expression)

@@ -11,7 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection, select
+
 from bot.alert_settings import AlertSettings
+from bot.alerts.episodes import SAME_START, whole_second
 from bot.alerts.model import (
     ALERTMANAGER,
     PROMETHEUS,
@@ -23,12 +26,14 @@ from bot.alerts.model import (
     SeenGroup,
     SeenSilence,
     Snapshot,
+    State,
 )
 from bot.alerts.payload import fingerprint_of
 from bot.alerts.store import AlertStore
 from bot.clients.alertmanager import AlertmanagerClient
 from bot.clients.alertmanager_types import LiveAlert, LiveGroup, LiveSilence, Picture
 from bot.clients.prometheus import FiringAlert, PrometheusClient
+from bot.db.tables import alert_episodes
 from bot.errors import QuarterdeckError, Unavailable
 from bot.metrics import Metrics
 from bot.ops.record import Now, utc_now
@@ -62,6 +67,8 @@ class Reconciler:
         self._task: asyncio.Task[None] | None = None
         self._missed: list[datetime] = []
         """When it was asked in vain, since it answered last; the first two are kept."""
+        self._told: frozenset[str] = frozenset()
+        """What Alertmanager held as firing when it answered last, told to us or not."""
         self.started_at: datetime | None = None
 
     async def start(self) -> None:
@@ -108,6 +115,7 @@ class Reconciler:
                 raise
             return await self._without(began)
         self._missed = []
+        self._told = frozenset(alert.fingerprint for alert in picture.alerts)
         self._metrics.alertmanager_reachable.set(1)
         self.started_at = began - timedelta(seconds=picture.status.uptime_s)
         groups = await self._groups_of_unknown(alertmanager, picture)
@@ -127,8 +135,12 @@ class Reconciler:
 
     async def _groups_of_unknown(self, alertmanager: AlertmanagerClient, picture: Picture) -> tuple[LiveGroup, ...]:
         """Alertmanager's groups, a long list: only where something fires that stands in none of ours."""
-        troubles = {alert.fingerprint for alert in picture.alerts if self._is_trouble(alert.labels)}
-        if troubles <= await self._store.firing(troubles):
+        troubles = [alert for alert in picture.alerts if self._is_trouble(alert.labels)]
+        starts = await self._store.database.read(_placed)
+        if all(
+            alert.fingerprint in starts and whole_second(alert.starts_at) <= starts[alert.fingerprint] + SAME_START
+            for alert in troubles
+        ):
             return ()
         return await alertmanager.groups()
 
@@ -163,7 +175,18 @@ class Reconciler:
     async def _by_prometheus(self, prometheus: PrometheusClient, began: datetime) -> Snapshot:
         firing = [alert for alert in await prometheus.firing_alerts() if self._is_trouble(alert.labels)]
         known = await self._store.firing_episodes()
-        return Snapshot(PROMETHEUS, began, await asyncio.to_thread(recognised, firing, known))
+        found = await asyncio.to_thread(recognised, firing, known)
+        ours = {episode.fingerprint for episode in known}
+        # What it held before and did not tell us of, it kept from us: silenced, inhibited, or for somebody else.
+        new = (one for one in found if one.alert.fingerprint in ours or one.alert.fingerprint not in self._told)
+        return Snapshot(PROMETHEUS, began, tuple(new))
+
+
+def _placed(connection: Connection) -> dict[str, datetime]:
+    """Since when each alert fires that stands in a group of Alertmanager's."""
+    c = alert_episodes.c
+    statement = select(c.fingerprint, c.starts_at).where(c.state == State.FIRING.value, c.provisional.is_(False))
+    return {row.fingerprint: row.starts_at for row in connection.execute(statement)}
 
 
 def muted_everywhere(groups: Iterable[LiveGroup]) -> frozenset[str]:

@@ -57,6 +57,19 @@ class Call:
     annotations: Labels
 
 
+@dataclass(frozen=True, slots=True)
+class _Stale:
+    """A card that shows an old state, since when; `watched`: whether we saw it become so, or found it when we began."""
+
+    shown: int
+    since: datetime
+    watched: bool
+
+    def never_shown(self, fired_at: datetime, now: datetime, patience: timedelta) -> bool:
+        """Whether it has not shown what began to fire then. What was found so is given time to be edited first."""
+        return self.since <= fired_at + NOTICED if self.watched else now - self.since >= patience
+
+
 class SecondRoad:
     """Looks at every tick; without a `second_road` in the settings it does nothing."""
 
@@ -71,8 +84,8 @@ class SecondRoad:
         self._road = settings.second_road
         self._critical = settings.severities[-1]
         self._now = now
-        self._stale: dict[int, tuple[int, datetime]] = {}
-        """Of each group whose card stands and is out of date: which state it shows, and since when."""
+        self._stale: dict[int, _Stale] = {}
+        """Of each group whose card has stood and is out of date."""
         self._looked = False
 
     async def look(self) -> None:
@@ -92,16 +105,19 @@ class SecondRoad:
         before, self._stale = self._stale, {}
         for row in rows:
             if _was_posted(row) and row["wanted"] > row["shown"]:
-                shown, since = before.get(row["id"], (row["shown"], now if self._looked else row["fired_at"]))
-                self._stale[row["id"]] = (row["shown"], since if shown == row["shown"] else now)
+                known = before.get(row["id"])
+                if known is None or known.shown != row["shown"]:
+                    known = _Stale(row["shown"], now, self._looked)
+                self._stale[row["id"]] = known
         self._looked = True
 
     def _reason(self, row: RowMapping, now: datetime, patience: timedelta) -> str:
         """Why that group must be told of; empty: it need not."""
         if now - row["fired_at"] < patience:
             return ""
-        _, stale_since = self._stale.get(row["id"], (0, now))
-        if not _was_posted(row) or row["unheard"] or stale_since <= row["fired_at"] + NOTICED:
+        stale = self._stale.get(row["id"])
+        never_edited = stale is not None and stale.never_shown(row["fired_at"], now, patience)
+        if not _was_posted(row) or row["unheard"] or never_edited:
             return UNSHOWN
         steps = self._store.route_of(row).escalation
         if not steps or row["escalation_step"] < len(steps):

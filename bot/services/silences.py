@@ -14,7 +14,6 @@ from typing import Protocol
 
 from bot.alert_settings import AlertSettings
 from bot.alerts.model import Matcher, Silence, SilenceKind
-from bot.alerts.routes import fits
 from bot.alerts.store import AlertStore
 from bot.clients import alertmanager_types as wire
 from bot.clients.alertmanager import AlertmanagerClient
@@ -62,12 +61,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """What matchers meet among what fires now: how many alerts, by name, the most first, and where they belong."""
+    """What matchers meet among what fires now: which alerts, by name, the most first, and where they belong."""
 
     total: int
     names: tuple[tuple[str, int], ...]
     environments: tuple[str, ...]
     silenced: int
+    fingerprints: frozenset[str] = frozenset()
 
 
 class SilenceService:
@@ -112,7 +112,8 @@ class SilenceService:
         names = Counter(alert.labels.get("alertname", "") for alert in found)
         places = {alert.labels.get(self._labels.environment, "") for alert in found}
         silenced = sum(1 for alert in found if alert.silenced_by)
-        return Hits(len(found), tuple(names.most_common()), tuple(sorted(places)), silenced)
+        met = frozenset(alert.fingerprint for alert in found)
+        return Hits(len(found), tuple(names.most_common()), tuple(sorted(places)), silenced, met)
 
     async def listed(self) -> tuple[Silence, ...]:
         """Those that hold or will, whoever made them, as last seen; the next to end first."""
@@ -198,10 +199,13 @@ class SilenceService:
         kept = [one for one in await self._store.open_silences() if one.kind is SilenceKind.UNTIL_RESOLVED]
         if not kept:
             return
-        firing = [episode.labels for episode in await self._store.firing_episodes()]
+        firing = await self._store.firing_episodes()
+        held = {am_id for episode in firing for am_id in episode.silenced_by}
         for silence in kept:
-            needed = any(fits(labels, silence.matchers) for labels in firing)
             try:
+                # Alertmanager matches, by its own regular expressions; one that has just started knows nothing yet,
+                # and then our rows still do.
+                needed = silence.am_id in held or bool(await self._there.client.alerts(silence.matchers))
                 await self._kept(silence, needed=needed, now=now)
             except QuarterdeckError as error:
                 _log.warning("the silence %s could not be kept up: %s", silence.am_id, error)

@@ -25,7 +25,18 @@ from bot.ui.alert_card import (
     pack_marker_text,
     packed_size,
 )
-from bot.ui.alert_lines import LOOKED_BACK, GroupSight, Next, headline, marker, short_id, title_of, word_of
+from bot.ui.alert_lines import (
+    LOOKED_BACK,
+    GroupSight,
+    Next,
+    fitted_names,
+    headline,
+    marker,
+    name_of,
+    short_id,
+    title_of,
+    word_of,
+)
 from bot.ui.alert_pictures import AlertPictures, Draw
 from bot.ui.board_store import BoardStore, CardRow, Mint
 from bot.ui.card import fingerprint
@@ -36,6 +47,7 @@ from bot.ui.text import CONTENT_LIMIT, escape, stamp
 
 LINE_ROOM = CONTENT_LIMIT - 200
 """Of a pack's plain line: the mentions and a mark come behind it."""
+CALLS_TOGETHER = 40
 LOADED = 500
 """Alerts of a group that are read for its card, those that fire first: more names do not fit, and all are counted."""
 
@@ -196,12 +208,18 @@ class AlertRenderings:
         group = await self._alerts.group(ping.group_id, most=1) if ping is not None else None
         if ping is None or group is None or not _still_wanted(ping, group):
             return None
+        card = await self._store.get(group.card_key)
+        if ping.opening and card is not None and card.message_id is None and not card.state.get("pinged"):
+            return None  # the card's own post will ping
         roles, people = self._ids(ping)
         if not roles and not people:
             return None
         name = f"{short_id(group.id)}.{ping.id}"
         text = f"{word_of(group)} {name} {title_of(group)}: {_why(ping, group)}"
-        card = await self._store.get(group.card_key)
+        others = await self._alike(row, ping)
+        if others:
+            named = [f"{short_id(other.id)} {name_of(other, 40)}" for other in others.values()]
+            text = fitted_names(f"{text}\nThe same for ", named, CONTENT_LIMIT - 300, total=len(named))
         return Rendering(
             marker=re.compile(rf"^[A-Z]+ {re.escape(name)} "),
             content=with_pings(text, _mentions(roles, people)),
@@ -209,7 +227,25 @@ class AlertRenderings:
             reply_to=card.message_id if card is not None else None,
             state=dict(row.state),
             born_at=ping.at,
+            settles=tuple(others),
         )
+
+    async def _alike(self, row: CardRow, ping: Ping) -> dict[str, AlertGroup]:
+        """The groups for which the same people are to be called for the same reason, by the keys of those calls.
+
+        None once this call was tried: a message of it may stand that names others.
+        """
+        if row.nonce:
+            return {}
+        found: dict[str, AlertGroup] = {}
+        for other in await self._store.unposted(f"{row.topic}:", row.channel_id, limit=CALLS_TOGETHER):
+            call = await self._alerts.ping(other.subject_id) if other.key != row.key and not other.nonce else None
+            if call is None or (call.reason, call.roles, call.people) != (ping.reason, ping.roles, ping.people):
+                continue
+            group = await self._alerts.group(call.group_id, most=1)
+            if group is not None and _still_wanted(call, group):
+                found[other.key] = group
+        return found
 
     def _ids(self, ping: Ping | None) -> tuple[list[int], list[int]]:
         """The roles and accounts behind the names."""

@@ -385,7 +385,7 @@ class Board:
         shown = row.wanted if complete else row.shown
         not_before = utc_now() + rendering.pause if complete and rendering.pause else None
         await self._store.posted(
-            row, message_id, utc_now(), holds=rendering.holds,
+            row, message_id, utc_now(), holds=rendering.holds, settles=rendering.settles,
             shown=shown, attempts=0, not_before=not_before, state=state,
         )  # fmt: skip
         for watcher in self._watchers.get(row.key, ()):

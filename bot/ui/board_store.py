@@ -130,9 +130,12 @@ class BoardStore:
         await self._database.write(lambda db: db.execute(statement).close())
 
     async def posted(
-        self, row: CardRow, message_id: int, now: datetime, *, holds: Collection[str] = (), **values: Any
-    ) -> None:
-        """Note where the card stands, and bind its handles to that message. `holds` are cards that stand within it."""
+        self, row: CardRow, message_id: int, now: datetime, *, holds: Collection[str] = (),
+        settles: Collection[str] = (), **values: Any,
+    ) -> None:  # fmt: skip
+        """Note where the card stands, and bind its handles to that message. `holds` are cards that stand within it,
+        `settles` those that it has told for good.
+        """
 
         def work(db: Connection) -> None:
             where = cards.c.key == row.key
@@ -140,6 +143,10 @@ class BoardStore:
             if holds:
                 within = cards.c.key.in_(tuple(holds))
                 db.execute(update(cards).where(within).values(message_id=message_id, posted_at=now))
+            if settles:
+                told = cards.c.key.in_(tuple(settles)) & cards.c.message_id.is_(None)
+                done = {"message_id": message_id, "posted_at": now, "shown": cards.c.wanted}
+                db.execute(update(cards).where(told).values(**done))
             unbound = (handles.c.card_key == row.key) & handles.c.message_id.is_(None)
             db.execute(update(handles).where(unbound).values(message_id=message_id))
 
@@ -169,6 +176,14 @@ class BoardStore:
         """Have those of the cards that exist brought up to date."""
         statement = update(cards).where(cards.c.key.in_(tuple(keys))).values(wanted=cards.c.wanted + 1)
         await self._database.write(lambda db: db.execute(statement).close())
+
+    async def unposted(self, prefix: str, channel_id: int, *, limit: int) -> list[CardRow]:
+        """Cards of that kind that wait for their first post in that channel, the oldest keys first."""
+        c = cards.c
+        ours = c.key.startswith(prefix, autoescape=True) & (c.channel_id == channel_id)
+        statement = select(cards).where(ours, c.message_id.is_(None), c.wanted > c.shown).limit(limit)
+        found = await self._database.read(lambda db: [row_of(row) for row in db.execute(statement).mappings()])
+        return sorted(found, key=lambda row: row.subject_id)
 
     async def dirty_keys(self) -> list[str]:
         """All cards that do not show the newest rows, due or not."""

@@ -100,13 +100,13 @@ class _Sheet:
     renderer: "RendererAgg"
 
     def text(
-        self, x: float, y: float, said: str, *, size: float = TEXT_PT, colour: str = INK, place: str = "left",
+        self, at: tuple[float, float], said: str, *, size: float = TEXT_PT, colour: str = INK, place: str = "left",
         covering: bool = False,
     ) -> None:  # fmt: skip
-        """One line of text, its middle at `y`; `covering` hides what passes behind it."""
+        """One line of text, its middle at that height; `covering` hides what passes behind it."""
         under = {"facecolor": PAPER, "edgecolor": "none", "pad": 2.0} if covering else None
         self.figure.text(
-            x / WIDTH, y / HEIGHT, said, fontsize=size, color=colour, ha=place, va="center", parse_math=False,
+            at[0] / WIDTH, at[1] / HEIGHT, said, fontsize=size, color=colour, ha=place, va="center", parse_math=False,
             bbox=under, zorder=5,
         )  # fmt: skip
 
@@ -144,8 +144,8 @@ class _Sheet:
         if note:
             said = self.fitted(self.plain(note, TITLE_CHARS), SMALL_PT, 560)
             room -= self.width(said, SMALL_PT) + 30
-            self.text(WIDTH - 24, HEIGHT - 34, said, size=SMALL_PT, colour=FAINT, place="right")
-        self.text(24, HEIGHT - 34, self.fitted(self.plain(title, TITLE_CHARS), TITLE_PT, room), size=TITLE_PT)
+            self.text((WIDTH - 24, HEIGHT - 34), said, size=SMALL_PT, colour=FAINT, place="right")
+        self.text((24, HEIGHT - 34), self.fitted(self.plain(title, TITLE_CHARS), TITLE_PT, room), size=TITLE_PT)
 
     def panel(self, bottom: float, top: float, left: float) -> "Axes":
         place = (left / WIDTH, bottom / HEIGHT, (RIGHT - left) / WIDTH, (top - bottom) / HEIGHT)
@@ -198,7 +198,7 @@ def _lines(sheet: _Sheet, spec: ChartSpec) -> None:
         _curve(axes, curve, COLOURS[number], step_s=spec.step_s, divisor=scale.divisor)
     if not any(curve.values for curve in curves):
         middle = (frame.left + RIGHT) / 2, (frame.bottom + frame.top) / 2
-        sheet.text(*middle, "no data", size=26, colour=FAINT, place="center")
+        sheet.text(middle, "no data", size=26, colour=FAINT, place="center")
     if spec.threshold is not None:
         _limit(axes, spec, scale)
     for label in labels:
@@ -247,7 +247,7 @@ def _time_ticks(sheet: _Sheet, axes: "Axes", frame: _Frame) -> None:
         half = sheet.width(said, TEXT_PT) / 2
         middle = min(frame.x(tick), WIDTH - 10 - half)
         if middle - half > edge:
-            sheet.text(middle, frame.bottom - 30, said, place="center")
+            sheet.text((middle, frame.bottom - 30), said, place="center")
             edge = middle + half + 12
 
 
@@ -365,7 +365,7 @@ def _mark(sheet: _Sheet, label: _Label, frame: _Frame) -> None:
     sheet.line((label.x, frame.bottom), (label.x, reach), colour, thick=1.8, dotted=label.mark.kind is MarkKind.CHANGE)
     if label.row >= 0:
         y = frame.top + MARK_ROW * label.row + 21
-        sheet.text(label.middle, y, label.said, size=SMALL_PT, colour=colour, place="center", covering=True)
+        sheet.text((label.middle, y), label.said, size=SMALL_PT, colour=colour, place="center", covering=True)
 
 
 # ---- legend --------------------------------------------------------------------------------------------------------
@@ -384,11 +384,11 @@ def _legend(sheet: _Sheet, entries: Sequence[tuple[str, str]], more: int, rows: 
         sheet.line((x, y), (x + 30, y), COLOURS[number], thick=5)
         room = wide - 60 - sheet.width(f"  {value}", SMALL_PT)
         shown = sheet.fitted(name, SMALL_PT, room) if name else ""
-        sheet.text(x + 42, y, f"{shown}  {value}" if shown else value, size=SMALL_PT)
+        sheet.text((x + 42, y), f"{shown}  {value}" if shown else value, size=SMALL_PT)
     if more > 0:
         number = len(entries)
         said = f"+{more} more" if entries else f"{more} series"
-        sheet.text(24 + wide * (number % 2), 18 + LEGEND_ROW * (rows - 1 - number // 2), said, colour=FAINT)
+        sheet.text((24 + wide * (number % 2), 18 + LEGEND_ROW * (rows - 1 - number // 2)), said, colour=FAINT)
 
 
 # ---- bars ----------------------------------------------------------------------------------------------------------
@@ -400,7 +400,7 @@ def _bars(sheet: _Sheet, spec: BarSpec) -> None:
     more = spec.more + len(spec.bars) - len(bars)
     top, bottom = HEIGHT - 70.0, 24.0 + (34 if more else 0)
     if not bars:
-        sheet.text(WIDTH / 2, (top + bottom) / 2, "no data", size=26, colour=FAINT, place="center")
+        sheet.text((WIDTH / 2, (top + bottom) / 2), "no data", size=26, colour=FAINT, place="center")
     else:
         left = 470.0
         axes = sheet.panel(bottom, top, left)
@@ -412,8 +412,8 @@ def _bars(sheet: _Sheet, spec: BarSpec) -> None:
         for number, (name, amount) in enumerate(bars):
             y = top - (number + 0.5) * (top - bottom) / len(bars)
             said = sheet.fitted(sheet.plain(name, BAR_CHARS), TEXT_PT, left - 48)
-            sheet.text(left - 14, y, said, place="right")
+            sheet.text((left - 14, y), said, place="right")
             x = left + amounts[number] / ((max(amounts) or 1) * 1.25) * (RIGHT - left)
-            sheet.text(x + 12, y, told(amount, spec.unit))
+            sheet.text((x + 12, y), told(amount, spec.unit))
     if more:
-        sheet.text(24, 26, f"+{more} more", size=SMALL_PT, colour=FAINT)
+        sheet.text((24, 26), f"+{more} more", size=SMALL_PT, colour=FAINT)

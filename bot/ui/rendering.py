@@ -41,6 +41,8 @@ class Rendering:
     """A file that the sheet refers to by its name, sent along; None: the message keeps what it has."""
     holds: tuple[str, ...] = ()
     """Keys of cards that stand within this message."""
+    settles: tuple[str, ...] = ()
+    """Keys of cards that this message says, too, so that they need none of their own."""
     stirs: tuple[str, ...] = ()
     """Keys of cards that say something else once this one stands."""
 

@@ -4,6 +4,7 @@ What was shown is written down with the handles of the answers, so that a press 
 restart. Whoever asks is checked when the question is put and again when it is answered.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -45,6 +46,8 @@ LIFE = timedelta(minutes=15)
 """So long an answer counts: what was shown with the question may be no longer true."""
 ASKED = Offers((AlertPress.HOUR, AlertPress.HOURS, AlertPress.DAY), (AlertPress.UNTIL_RESOLVED, AlertPress.CUSTOM))
 _QUESTION = "silence"
+_PLAIN_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+"""Names that matchers can be written with; others are left out, and the count says what that meets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,10 @@ def of_group(group: AlertGroup) -> tuple[Matcher, ...]:
     if not firing:
         return tuple(Matcher(name, value) for name, value in sorted(group.group_labels.items()))
     first, rest = firing[0], firing[1:]
-    shared = {name: value for name, value in first.items() if all(one.get(name) == value for one in rest)}
+    shared = {
+        name: value for name, value in first.items()
+        if all(one.get(name) == value for one in rest) and _PLAIN_NAME.fullmatch(name)
+    }  # fmt: skip
     ordered = sorted(shared.items(), key=lambda item: (item[0] != "alertname", item[0]))
     return tuple(Matcher(name, value) for name, value in ordered)
 
@@ -181,7 +187,7 @@ async def _shown(alerting: Alerting, asked: Asked, hits: Hits) -> list[str]:
     return [f"Silence {named(group)}" if group else "Silence", told, more, *hit_lines(hits, group, asked.matchers)]
 
 
-def hit_lines(hits: Hits, group: AlertGroup | None, wanted: Sequence[Matcher]) -> list[str]:
+def hit_lines(hits: Hits, group: AlertGroup | None, wanted: Sequence[Matcher] = ()) -> list[str]:
     """How many alerts that fire now a silence would meet, and which are not of this card."""
     if hits.total == 0:
         return ["It meets nothing that fires now."]

@@ -22,6 +22,8 @@ from bot.ui.packing import (
     pinged_lately,
 )
 
+CALL = "alertping"
+CALLS_GATHER_S = 0.3
 UNFOLDING_S = 1.0
 """How often it is asked whether it has calmed down."""
 Slots = Callable[[int], int]
@@ -61,6 +63,7 @@ class Storms:
         self._packs = packs
         self._groups = groups
         self._looked_at = 0.0
+        self._called_at: dict[str, float] = {}
 
     async def tidy(self, dirty: Sequence[CardRow], now: datetime, *, busy: Collection[str], slots: Slots) -> Tidied:
         """Fold, pack and unfold what is due. Cards that are being brought up now (`busy`) are left alone."""
@@ -71,6 +74,7 @@ class Storms:
         if changed:
             await self._packs.fold(changed)
             done.changed = True
+        done.held |= self._later_calls(dirty, busy)
         if any(may_be_packed(row) for row in dirty):
             await self._gather(done, now, busy, slots)
         if time.monotonic() - self._looked_at >= UNFOLDING_S:
@@ -127,6 +131,22 @@ class Storms:
                 await self._packs.join(pack, joining, fit.roles, now)
                 joined |= {row.key for row in joining}
         return joined
+
+    def _later_calls(self, dirty: Sequence[CardRow], busy: Collection[str]) -> set[str]:
+        """Calls that wait: each for a moment, so that others come with it, and then all but one of each channel.
+
+        That one says the others that call the same people, too.
+        """
+        calls = sorted((row for row in dirty if row.topic == CALL), key=lambda row: row.subject_id)
+        now, taken = time.monotonic(), {row.channel_id for row in calls if row.key in busy}
+        self._called_at = {row.key: self._called_at.get(row.key, now) for row in calls}
+        later: set[str] = set()
+        for row in calls:
+            if row.message_id is None and row.key not in busy:
+                if row.channel_id in taken or now - self._called_at[row.key] < CALLS_GATHER_S:
+                    later.add(row.key)
+                taken.add(row.channel_id)
+        return later
 
     async def _unfold(self, done: Tidied, now: datetime, busy: Collection[str]) -> None:
         open_packs = await self._packs.open()

@@ -103,7 +103,7 @@ class Watchtower:
     async def quiet(self) -> None:
         """Wait until every card shows the newest rows."""
         async with asyncio.timeout(40):
-            while await self.cards.dirty_keys() or (await self.alerts.backlog())[0]:
+            while (await self.alerts.backlog())[0] or await self.cards.dirty_keys():
                 await asyncio.sleep(0.05)
 
     async def group(self, name: str) -> AlertGroup:
@@ -304,3 +304,23 @@ async def test_a_message_that_somebody_deleted_is_posted_anew_and_pings_nobody(t
         assert again["id"] != message["id"]
         assert "i-0b2" in again["text"]
         assert again["pings"]["roles"] == []
+
+
+async def test_many_groups_that_nobody_takes_call_together_and_newcomers_after_an_ack_are_called_for(
+    tmp_path: Path,
+) -> None:
+    async with discord_part(tmp_path / "d") as part, watchtower(tmp_path, part) as here:
+        await asyncio.gather(*(here.hook(f"Alert{number}", "i-0a1", severity="critical") for number in range(12)))
+        await here.quiet()
+        before, groups = len(here.messages()), await here.alerts.groups(GroupFilter(state="open", limit=50))
+        taken = groups[0]
+        await here.alerts.ack(taken.id, "ann")
+        await here.hook(taken.title, "i-0a1", "i-0b2", severity="critical")
+        await here.quiet()
+        for group in groups:
+            await here.alerts.escalated(group.id, 0, roles=("owner",), at=datetime.now(UTC))
+        await here.quiet()
+        calls = [one for one in here.messages()[before:] if one["pings"]["roles"] == ["owner"]]
+        assert 1 <= len(calls) <= 4
+        said = "\n".join(one["text"] for one in calls)
+        assert all(re.search(rf"\bA{group.id}\b", said) for group in groups), "also the one that somebody had taken"

@@ -197,9 +197,14 @@ groups:
   - name: demo
     rules:
       - {alert: Known, expr: "vector(1)", labels: {environment: prod, severity: critical}}
+      - {alert: Kept, expr: "vector(1)", labels: {environment: prod, severity: critical}}
       - {alert: Watchdog, expr: "vector(1)", labels: {severity: none}}
       - {alert: Unheard, expr: "app_wrong > 0", labels: {environment: prod, severity: critical}}
 """
+
+
+async def _held(room, name):
+    return name in {alert.labels["alertname"] for alert in await room.client.alerts()}
 
 
 async def test_while_alertmanager_is_away_prometheus_own_word_brings_new_alerts_that_are_the_same_ones_afterwards(
@@ -209,11 +214,13 @@ async def test_while_alertmanager_is_away_prometheus_own_word_brings_new_alerts_
     outside = {"external": {"cluster": "lab"}, "tells": f"127.0.0.1:{room.server.port}"}
     async with serve_metrics(figures) as target, prometheus(tmp_path, rules=RULES, target=target, **outside) as server:
         asked = PrometheusClient(server.url, timeout_s=10)
+        await silenced(room, Matcher("alertname", "Kept"))  # a server that is killed loses it
         known = await seen(lambda: room.group("Known"))
+        looking = reconciler(room, prometheus=asked, settled_after_s=75)
+        await seen(lambda: _held(room, "Kept"))
+        await looking.look(room.client)
         await room.server.stop()
         figures["app_wrong"] = 1
-
-        looking = reconciler(room, prometheus=asked, settled_after_s=75)
         with pytest.raises(Unavailable):
             await looking.look(room.client)
 
@@ -226,6 +233,7 @@ async def test_while_alertmanager_is_away_prometheus_own_word_brings_new_alerts_
         assert (episode.labels["cluster"], episode.provisional, new.environment) == ("lab", True, "prod")
         assert [g.id for g in await room.groups() if g.title == "Known"] == [known.id]
         assert await room.group("Watchdog") is None
+        assert await room.group("Kept") is None  # Alertmanager held it, and kept it from us
         assert new.unconfirmed_since is not None
         await room.server.start()
 

@@ -368,7 +368,7 @@ class MonitoringPart:
             case "kill":
                 await server.kill()
             case "hang":
-                server.freeze()
+                await server.freeze()
             case _:
                 server.thaw()
                 try:

@@ -144,9 +144,18 @@ class Server:
         self._send(signal.SIGKILL)
         await self.stop()
 
-    def freeze(self) -> None:
-        """Have it hang: it keeps its connections and takes new ones, and answers nobody."""
+    async def freeze(self) -> None:
+        """Have it hang: it keeps its connections and takes new ones, and answers nobody; returns once it does so."""
+        if self._process is None or not self.running:
+            return
         self._send(signal.SIGSTOP)
+        # On a busy machine its other threads go on for a while: they stop when the first one has been told. Nothing
+        # but asking tells of it; this question does not block.
+        stopped = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+        with contextlib.suppress(TimeoutError, ChildProcessError):
+            async with asyncio.timeout(ANSWER_S):
+                while os.waitid(os.P_PID, self._process.pid, stopped) is None:  # noqa: ASYNC110, ASYNC222
+                    await asyncio.sleep(0.01)
         self.frozen = self.running
 
     def thaw(self) -> None:

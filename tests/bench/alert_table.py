@@ -1,14 +1,16 @@
 """The results of the alert bench as a table, kept in the README between its markers."""
 
+import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.bench.processes import ROOT
 
 README = ROOT / "README.md"
+MEASURED = ROOT / ".cache" / "bench-alerts.json"
 BEGIN, END = "<!-- bench-alerts: begin -->", "<!-- bench-alerts: end -->"
 COLUMNS = (
     "scenario", "sender", "known", "untrue", "posts + edits", "shown twice", "429s", "last known, s",
@@ -52,7 +54,7 @@ def markdown(results: Sequence[Result], weathers: Sequence[tuple[str, str]]) -> 
         "Discord with Discord's rate limits throughout. " + " ".join(said),
         (
             "*known*: its own id stood in a message that Discord took. *untrue*: what stands there in the end says "
-            "otherwise than Alertmanager. *shown twice*: posted in a second message."
+            "otherwise than Alertmanager. *shown twice*: posted in a second message, until 8 s after all was known."
         ),
         (
             f"Quarterdeck met at most {worst} 429 in any window of a bucket. {os.cpu_count()} CPUs, load "
@@ -60,6 +62,17 @@ def markdown(results: Sequence[Result], weathers: Sequence[tuple[str, str]]) -> 
         ),
     ]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)])
+
+
+def remembered(results: Sequence[Result], order: Sequence[str], path: Path = MEASURED) -> list[Result]:
+    """These results and, of the scenarios that are not among them, those that were measured before; written down."""
+    fresh = {result.scenario for result in results}
+    before = [Result(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+    kept = [result for result in before if result.scenario not in fresh]
+    found = sorted([*kept, *results], key=lambda result: order.index(result.scenario))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(result) for result in found], indent=1), encoding="utf-8")
+    return found
 
 
 def keep(text: str, path: Path = README) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import alert_table
 from tests.bench.alert_channel import Channel, is_resolved, most_in_a_window, standing
 from tests.bench.alert_storm import Storm
 from tests.bench.alert_table import BEGIN, END, Result, keep, markdown
@@ -54,15 +55,27 @@ def test_a_storm_has_a_thousand_ids_in_a_hundred_groups() -> None:
     assert sorted(set(Storm.of("limits").groups.values())) == list(range(6))
 
 
-def test_the_table_stands_between_its_markers_and_nowhere_else(tmp_path: Path) -> None:
-    result = Result(
-        scenario="blip", contender="Quarterdeck", alerts=1000, known=1000, untrue=0, posts=9, edits=4, twice=0,
+def result(scenario: str, *, known: int = 1000) -> Result:
+    return Result(
+        scenario=scenario, contender="Quarterdeck", alerts=1000, known=known, untrue=0, posts=9, edits=4, twice=0,
         limited=0, limited_per_window=0, p50_s=62.0, last_s=63.5, outage_s=60.0,
     )  # fmt: skip
-    assert result.row()[-2:] == ("63.5", "3.5")
+
+
+def test_a_scenario_that_is_measured_again_replaces_what_was_known_of_it(tmp_path: Path) -> None:
+    path, order = tmp_path / "cache" / "measured.json", ["normal", "blip"]
+    alert_table.remembered([result("blip", known=7), result("normal")], order, path)
+    found = alert_table.remembered([result("blip", known=9)], order, path)
+    assert [(one.scenario, one.known) for one in found] == [("normal", 1000), ("blip", 9)]
+    assert alert_table.remembered([], order, path) == found
+
+
+def test_the_table_stands_between_its_markers_and_nowhere_else(tmp_path: Path) -> None:
+    one = result("blip")
+    assert one.row()[-2:] == ("63.5", "3.5")
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
-    keep(markdown([result], [("blip", "takes none")]), readme)
+    keep(markdown([one], [("blip", "takes none")]), readme)
     text = readme.read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| blip | Quarterdeck | 1,000/1,000 |" in text

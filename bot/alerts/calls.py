@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import sqlite
 
 from bot.alert_settings import AlertSettings
@@ -17,7 +17,7 @@ from bot.alerts.model import OWN, Reason, card_key
 from bot.alerts.routes import Route, Routes
 from bot.db.cards import Priority, mark_dirty
 from bot.db.database import Database
-from bot.db.tables import alert_moments, alert_pings
+from bot.db.tables import alert_moments, alert_pings, cards
 
 GATHERING = timedelta(seconds=0.5)
 """A new card waits for so long, so that a storm is seen as one."""
@@ -28,6 +28,7 @@ UNSEEN_SINCE = select(alert_moments.c.at).where(alert_moments.c.name == UNSEEN)
 Json = Mapping[str, Any]
 Row = Mapping[Any, Any]
 
+_MESSAGE = select(cards.c.message_id).where(cards.c.key == bindparam("wanted"))
 _PING = sqlite.insert(alert_pings).on_conflict_do_nothing(index_elements=["key"]).returning(alert_pings.c.id)
 
 
@@ -109,12 +110,18 @@ class Calls:
     def _priority(self, severity: str) -> Priority:
         return Priority.CRITICAL if severity == self.settings.severities[-1] else Priority.OUTCOME
 
-    def _call(self, connection: Connection, row: Row, reason: Reason, at: datetime) -> None:
-        """Write the ping for that reason; quiet hours may hold it back. Whom it calls is the route's word."""
+    def _call(self, connection: Connection, row: Row, reason: Reason, at: datetime, *, beside: bool) -> None:
+        """Write the ping for that reason; quiet hours may hold it back. Whom it calls is the route's word.
+
+        Each time that somebody must be called anew has a stamp of its own. `beside`: as for `write_ping`.
+        """
         route = self.route_of(row)
         roles = (route.role,) if route.role is not None else ()
-        stamp = {Reason.SEVERITY: row["worst"], Reason.JOINED: str(row["acked_at"])}.get(reason, "")
-        self.write_ping(connection, row, reason, roles=roles, at=at, stamp=stamp)
+        stamps = {Reason.SEVERITY: row["worst"], Reason.JOINED: str(row["unacked_since"])}
+        if beside:
+            stamps[Reason.REFIRED] = at.isoformat()
+        stamp = stamps.get(reason, "")
+        self.write_ping(connection, row, reason, roles=roles, at=at, stamp=stamp, beside=beside)
 
     def route_of(self, row: Row) -> Route:
         """The route that says whom to call: the one for how bad it is now; the card's own where that names nobody."""
@@ -139,7 +146,7 @@ class Calls:
     ) -> int | None:
         """Write a ping once, with its card where it needs one of its own; its id, or None when it was written before.
 
-        Without anybody to call nothing is written. `beside`: the group's card stands already, so that this ping needs
+        Without anybody to call nothing is written. `beside`: where the group's card is posted already, this ping needs
         one of its own whatever the reason.
         """
         if not roles and not people:
@@ -158,7 +165,8 @@ class Calls:
         ping_id = connection.execute(_PING, values).scalar_one_or_none()
         if ping_id is None:
             return None
-        if held is None and (beside or reason not in (Reason.FIRST, Reason.REFIRED)):
+        opening = reason in (Reason.FIRST, Reason.REFIRED)
+        if held is None and (not opening or (beside and self.is_posted(connection, row))):
             self.mark_ping(connection, int(ping_id), row)
         return int(ping_id)
 
@@ -166,6 +174,10 @@ class Calls:
         """Until when quiet hours hold back what would call somebody about that group now."""
         hours = self.route_of(row).quiet_hours
         return pings.held_until(hours, at, severity=row["severity"], severities=self.settings.severities)
+
+    def is_posted(self, connection: Connection, row: Row) -> bool:
+        """Whether the group's card stands in its channel: a card that stands is only edited, and that calls nobody."""
+        return connection.execute(_MESSAGE, {"wanted": card_key(row["id"])}).scalar() is not None
 
     def mark_ping(self, connection: Connection, ping_id: int, row: Row) -> None:
         """Have the ping's own card posted."""

@@ -300,6 +300,8 @@ class Desk(Groups, Reading):
         )
         self.refresh(connection, chosen, at=at, written=written, origin=origin, fresh=[told], calls=False)
         row = self._known(connection, chosen.id)
+        if row["flapping_until"] is not None and not chosen.opened:
+            return chosen.id
         first = chosen.opened and row["previous_id"] is None
         self.write_ping(
             connection,

@@ -85,6 +85,11 @@ def difference(connection: Connection, snapshot: Snapshot, settings: AlertSettin
     return _Look(snapshot, settings).difference(connection)
 
 
+def label_key(receiver: str, labels: Labels) -> str:
+    """The key of a group that no webhook has told of yet."""
+    return f"{LABEL_KEYS}{receiver}/{canonical(labels)}"
+
+
 def is_later(one: SeenAlert, starts_at: datetime) -> bool:
     """Whether it began after the episode that began then, and is another one."""
     return episodes.whole_second(one.alert.starts_at) > starts_at + episodes.SAME_START
@@ -234,5 +239,5 @@ def _silenced(labels: Labels, silences: Sequence[Sequence[Matcher]]) -> bool:
 
 
 def _origin(group: SeenGroup) -> Origin:
-    key = f"{LABEL_KEYS}{group.receiver}/{canonical(group.labels)}"
+    key = label_key(group.receiver, group.labels)
     return Origin(group_key=key, receiver=group.receiver, group_labels=group.labels)

@@ -176,9 +176,8 @@ _REOPEN = _REOPEN.values(
     told_at=bindparam("told"),
     confirmed=True,
     missing_since=None,
-    acked_by="",
-    acked_at=None,
 )
+_DISOWN = update(alert_episodes).where(_BY_ID).values(acked_by="", acked_at=None)
 _TELL = update(alert_episodes).where(_BY_ID)
 _TELL = _TELL.values(
     told_at=bindparam("told"),
@@ -252,6 +251,7 @@ def write(connection: Connection, report: Report) -> Written:
         [_end(known, ended=_ended_at(told, report.at), at=report.at, sure=report.sure) for told, known in ends],
     )
     _many(connection, _REOPEN, [{"wanted_id": known.id, "told": report.at} for known in reopens])
+    _many(connection, _DISOWN, [{"wanted_id": known.id} for known in reopens])
     _many(
         connection,
         _TELL,
@@ -338,5 +338,10 @@ def end_all(connection: Connection, ids: Iterable[int], *, ended: datetime, at: 
 
 
 def reopen_all(connection: Connection, ids: Iterable[int], *, at: datetime) -> None:
-    """Let these episodes fire again by the API's word."""
+    """Let these episodes fire again by the API's word. Whoever had one still has it."""
     _many(connection, _REOPEN, [{"wanted_id": one, "told": at} for one in ids])
+
+
+def disown_all(connection: Connection, ids: Iterable[int]) -> None:
+    """Take these episodes from whoever had them."""
+    _many(connection, _DISOWN, [{"wanted_id": one} for one in ids])

@@ -20,7 +20,7 @@ from bot.alerts.episodes import Known, Told, Written, canonical, chunked, whole_
 from bot.alerts.model import OWN, Alert, Labels, State
 from bot.alerts.payload import common
 from bot.alerts.routes import Route
-from bot.db.tables import alert_episodes, alert_group_keys, alert_groups
+from bot.db.tables import alert_episodes, alert_group_keys, alert_groups, alert_pings
 
 NAMELESS = "alert"
 
@@ -37,6 +37,8 @@ class Origin:
     common_annotations: Labels | None = None
     external_url: str = ""
     truncated: int = 0
+    firing: int = 0
+    """How many of the alerts it names fire."""
     body_digest: str = ""
     route: Route | None = None
     """The route where somebody knows it already; else the labels choose."""
@@ -81,6 +83,8 @@ _CHANGE = update(alert_groups).where(g.id == bindparam("wanted_id"))
 _FIRED = select(e.fingerprint, e.first_seen_at).where(
     e.fingerprint.in_(bindparam("fingerprints", expanding=True)), e.first_seen_at > bindparam("since")
 )
+
+_CALLED = select(alert_pings.c.id).where(alert_pings.c.group_id == bindparam("of")).limit(1)
 
 SHOWN = (
     "environment", "service", "severity", "title", "common_labels", "common_annotations", "external_url", "fired_at",
@@ -149,13 +153,13 @@ class Groups(Calls):
                     values = {"group_key": self.clean(origin.group_key), "receiver": origin.receiver}
                     connection.execute(_CHANGE.values(**values), {"wanted_id": group_id})
                 return Chosen(group_id)
-        if of_key is not None and (not fresh or self._lately(of_key, at)):
+        if of_key is not None and (not fresh or self.ended_lately(of_key, at)):
             return Chosen(int(of_key["id"]))
         if not fresh:
             return None
         return Chosen(self._open(connection, origin, fresh, at, previous=of_key), opened=True)
 
-    def _lately(self, row: RowMapping, at: datetime) -> bool:
+    def ended_lately(self, row: RowMapping, at: datetime) -> bool:
         """Whether that group ended so lately that firing again goes on with it."""
         if row["flapping_until"] is not None and row["flapping_until"] > at:
             return True
@@ -239,10 +243,13 @@ class Groups(Calls):
         written = written or Written()
         values = self._counted(connection, row, at)
         values |= self._told_of(row, origin, fresh, opened=chosen.opened)
+        values |= self._cut(row, origin, fresh, values["firing"])
         flapping = self._weather(connection, row, written, at)
         values |= flapping
         again = bool(values["firing"]) and row["closed_at"] is not None
-        joined = self._duty(row, values, at, again=again)
+        goes_on = again and self._goes_on(row, values, written)
+        begins = again and not chosen.opened and not goes_on
+        joined = self._duty(row, values, at, again=again, goes_on=goes_on)
         shown = written.changed or any(name in values and values[name] != row[name] for name in SHOWN)
         if shown:
             values["updated_at"] = at
@@ -255,6 +262,8 @@ class Groups(Calls):
         change = pings.Change(
             opened=chosen.opened and bool(values["firing"]),
             before=row["previous_id"] is not None,
+            first=begins and not self._was_called(connection, chosen.id),
+            again=begins and not self.ended_lately(row, at),
             worse=worse and not chosen.opened,
             joined=joined,
             flapping=(values.get("flapping_until") or row["flapping_until"]) is not None,
@@ -264,7 +273,7 @@ class Groups(Calls):
         reason = pings.reason_to_call(change) if calls else None
         self.mark(connection, now, at)
         if reason is not None:
-            self._call(connection, now, reason, at)
+            self._call(connection, now, reason, at, beside=not chosen.opened)
         return True
 
     def _counted(self, connection: Connection, row: RowMapping, at: datetime) -> dict[str, Any]:
@@ -295,7 +304,7 @@ class Groups(Calls):
         """What the report says of the group as a whole."""
         if origin is None:
             return {}
-        values: dict[str, Any] = {"truncated": origin.truncated}
+        values: dict[str, Any] = {}
         if origin.body_digest:
             values["body_digest"] = origin.body_digest
         if origin.common_annotations is not None:
@@ -305,6 +314,13 @@ class Groups(Calls):
             if shared != row["common_labels"]:
                 values |= self._place(shared, replace(origin, group_labels=row["group_labels"]))
         return values
+
+    def _cut(self, row: RowMapping, origin: Origin | None, fresh: Sequence[Told], firing: int) -> dict[str, Any]:
+        """How many Alertmanager has cut and nobody has told of since."""
+        if origin is not None:
+            unknown = origin.truncated + origin.firing - firing
+            return {"truncated": max(0, min(origin.truncated, unknown))}
+        return {"truncated": max(0, row["truncated"] - len(fresh))} if row["truncated"] and fresh else {}
 
     def _weather(self, connection: Connection, row: RowMapping, written: Written, at: datetime) -> dict[str, Any]:
         """Whether one of those that fire again has done so too often."""
@@ -319,8 +335,19 @@ class Groups(Calls):
         wildest = max(found, key=lambda one: one.flaps, default=weather.CALM)
         return {} if wildest.calm else {"flaps": wildest.flaps, "flapping_until": wildest.flapping_until}
 
-    def _duty(self, row: RowMapping, values: dict[str, Any], at: datetime, *, again: bool) -> bool:
+    def _goes_on(self, row: RowMapping, values: dict[str, Any], written: Written) -> bool:
+        """Whether the end was none: what fires is what somebody had taken, and still has."""
+        loud = values["firing"] > values["suppressed"]
+        return bool(written.reopened and row["acked_by"] and loud and values["unacked_since"] is None)
+
+    def _was_called(self, connection: Connection, group_id: int) -> bool:
+        """Whether there was ever a call for this group."""
+        return connection.execute(_CALLED, {"of": group_id}).first() is not None
+
+    def _duty(self, row: RowMapping, values: dict[str, Any], at: datetime, *, again: bool, goes_on: bool) -> bool:
         """Set since when it waits for somebody; whether something joined what somebody had taken whole."""
+        if goes_on:
+            return False
         if again:
             values |= {"fired_at": at, "acked_by": "", "acked_at": None, "reminded_at": None, "escalation_step": 0}
             return False

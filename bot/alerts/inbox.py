@@ -8,7 +8,7 @@ is applied: a process that is killed at any instant has either done all of it or
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,9 +19,10 @@ from sqlalchemy.dialects import sqlite
 
 from bot.alerts import episodes
 from bot.alerts.calls import UNSEEN_SINCE
+from bot.alerts.difference import LABEL_KEYS, label_key
 from bot.alerts.episodes import Known, Report, Told, Verdict, Written
 from bot.alerts.groups import Chosen, Groups, Origin
-from bot.alerts.model import Alert, Payload
+from bot.alerts.model import PROMETHEUS, Alert, Payload
 from bot.alerts.payload import Malformed, parse
 from bot.db.tables import alert_bodies, alert_groups, alert_moments, alert_payloads
 
@@ -50,8 +51,8 @@ _BODY = (
 )
 _CLAIM = update(alert_payloads).where(p.id == bindparam("wanted_id"), p.applied_at.is_(None))
 _APPLIED = _CLAIM.values(applied_at=bindparam("now"), outcome=bindparam("what"), group_id=bindparam("of"))
-_COUNT = update(alert_groups).where(alert_groups.c.id == bindparam("wanted_id"))
-_COUNT = _COUNT.values(repeats=alert_groups.c.repeats + 1)
+_RENAME = update(alert_groups).where(alert_groups.c.id == bindparam("wanted_id"))
+_COUNT = _RENAME.values(repeats=alert_groups.c.repeats + 1)
 _BEAT = sqlite.insert(alert_moments)
 _LATER = case((_BEAT.excluded.at > alert_moments.c.at, _BEAT.excluded.at), else_=alert_moments.c.at)
 _BEAT = _BEAT.on_conflict_do_update(index_elements=["name"], set_={"at": _LATER})
@@ -187,6 +188,7 @@ class Inbox(Groups):
                 common_annotations=payload.common_annotations if fires else None,
                 external_url=payload.external_url,
                 truncated=payload.truncated,
+                firing=sum(1 for alert in alerts if alert.firing),
                 body_digest=digest,
             ),
             told=tuple(self.told(alert) for alert in _newest(alerts)),
@@ -241,7 +243,12 @@ class Inbox(Groups):
             judged = _judged(ready, known, final=False)  # there is no better word than the webhook's
         if all(verdict is Verdict.LATE for _, _, verdict in judged):
             return (None if of_key is None else int(of_key["id"])), False
-        fresh = [told for told, _, verdict in judged if verdict in (Verdict.NEW, Verdict.REOPENS)]
+        fresh = [told for told, _, verdict in judged if verdict is Verdict.NEW]
+        if of_key is None:
+            of_key = self._row_without_webhook(connection, ready.origin, known.values())
+        if of_key is None:
+            reopened = [one.group_id for _, one, verdict in judged if one and verdict is Verdict.REOPENS]
+            of_key = self._lead_to(connection, ready.origin, reopened[0]) if reopened else None
         chosen = self.choose(connection, ready.origin, of_key=of_key, known=known.values(), fresh=fresh, at=at)
         if chosen is None:
             return None, False
@@ -251,6 +258,22 @@ class Inbox(Groups):
         for group_id in _others(judged) - {chosen.id}:
             shown |= self.refresh(connection, Chosen(group_id), at=at, written=Written(retold=1))
         return chosen.id, shown
+
+    def _row_without_webhook(self, connection: Connection, origin: Origin, known: Iterable[Known]) -> RowMapping | None:
+        """The group that stands for this one since before any webhook told of it; the origin's key leads there now."""
+        row = self.row_of_key(connection, label_key(origin.receiver, origin.group_labels))
+        rows = [self.row(connection, one) for one in sorted({one.group_id for one in known})] if row is None else [row]
+        for one in rows:
+            if one is not None and one["group_key"].startswith((LABEL_KEYS, f"{PROMETHEUS}/")):
+                return self._lead_to(connection, origin, int(one["id"]))
+        return None
+
+    def _lead_to(self, connection: Connection, origin: Origin, group_id: int) -> RowMapping | None:
+        """Let the origin's key lead to that group from now on."""
+        self.lead(connection, origin.group_key, group_id)
+        values = {"group_key": self.clean(origin.group_key), "receiver": origin.receiver}
+        connection.execute(_RENAME.values(**values), {"wanted_id": group_id})
+        return self.row(connection, group_id)
 
 
 def _judged(ready: Ready, known: Mapping[str, Known], *, final: bool) -> list[tuple[Told, Known | None, Verdict]]:

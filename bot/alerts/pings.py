@@ -17,13 +17,16 @@ from bot.alerts.model import Reason
 class Change:
     """What one transaction changed of a group, as far as it matters for calling somebody.
 
-    `opened`: its row is new; `before`: there was a group of its key before. `worse`: fires with a severity that it
-    never had. `joined`: something fires that nobody has taken, in a group that somebody had taken whole. `quiet`: all
-    that fires is silenced or inhibited.
+    `opened`: its row is new; `before`: there was a group of its key before. `first`: an ended group fires for which
+    nobody was ever called; `again`: one that had ended long ago. `worse`: fires with a severity that it never had.
+    `joined`: something fires that nobody has taken, in a group that somebody had taken whole. `quiet`: all that fires
+    is silenced or inhibited.
     """
 
     opened: bool = False
     before: bool = False
+    first: bool = False
+    again: bool = False
     worse: bool = False
     joined: bool = False
     flapping: bool = False
@@ -36,6 +39,10 @@ def reason_to_call(change: Change) -> Reason | None:
         return None
     if change.opened:
         return Reason.REFIRED if change.before else Reason.FIRST
+    if change.first:
+        return Reason.FIRST
+    if change.again:
+        return Reason.REFIRED
     if change.worse:
         return Reason.SEVERITY
     if change.joined and not change.flapping:

@@ -24,6 +24,7 @@ from bot.alerts.model import (
     PROMETHEUS,
     Matcher,
     Observed,
+    Reason,
     SeenAlert,
     SeenSilence,
     SilenceKind,
@@ -121,16 +122,21 @@ class Sightings(Groups):
         """Let go what was held back, where it still fires and nobody has it; else it is not needed any more."""
         c = alert_pings.c
         rows = connection.execute(
-            select(c.id.label("ping_id"), alert_groups)
+            select(c.id.label("ping_id"), c.reason.label("why"), alert_groups)
             .join(alert_groups, g.id == c.group_id)
             .where(c.held_until <= now)
         )
         count = 0
         for row in rows.mappings().all():
             connection.execute(update(alert_pings).where(c.id == row["ping_id"]).values(held_until=None))
-            if row["closed_at"] is None and row["unacked_since"] is not None:
+            if row["closed_at"] is not None or row["unacked_since"] is None:
+                continue
+            opening = row["why"] in (Reason.FIRST.value, Reason.REFIRED.value)
+            if opening and not self.is_posted(connection, row):
+                self.mark(connection, row, now)  # its post calls
+            else:
                 self.mark_ping(connection, row["ping_id"], row)
-                count += 1
+            count += 1
         return count
 
     # ---- written -----------------------------------------------------------------------------------------------
@@ -146,12 +152,14 @@ class Sightings(Groups):
             episodes.end_all(connection, ids, ended=since, at=at)
         reopened = self._untold(connection, plan.reopened, at)
         episodes.reopen_all(connection, reopened, at=at)
+        episodes.disown_all(connection, self._long_ended(connection, reopened, at))
         confirmed = self._untold(connection, plan.confirmed, at)
         _many(connection, _CONFIRM, [{"wanted_id": one} for one in confirmed])
         _many(connection, _QUIET, [_quiet(one, seen) for one, _, seen in plan.quiet])
         touched = {*gone.values(), *reopened.values(), *(group_id for _, group_id, _ in plan.quiet)}
         for group_id in touched:
-            self.refresh(connection, Chosen(group_id), at=at, written=Written(retold=1))
+            again = sum(1 for of in reopened.values() if of == group_id)
+            self.refresh(connection, Chosen(group_id), at=at, written=Written(reopened=again, retold=1))
         # Nobody sees that an end is confirmed, unless it had stood in doubt.
         doubted = Written(retold=1) if connection.execute(UNSEEN_SINCE).first() is not None else Written()
         for group_id in {*confirmed.values()} - touched:
@@ -171,6 +179,16 @@ class Sightings(Groups):
             confirmed=len(confirmed),
             silences=len(plan.silences) + len(plan.over),
         )
+
+    def _long_ended(self, connection: Connection, reopened: dict[int, int], at: datetime) -> list[int]:
+        """Those of these episodes whose groups ended so long ago that firing again begins anew."""
+        rows = {group_id: self.row(connection, group_id) for group_id in set(reopened.values())}
+        old = {
+            group_id
+            for group_id, row in rows.items()
+            if row is not None and row["closed_at"] is not None and not self.ended_lately(row, at)
+        }
+        return [one for one, group_id in reopened.items() if group_id in old]
 
     def _untold(self, connection: Connection, ids: Iterable[int], at: datetime) -> dict[int, int]:
         """Those of these episodes that nobody has told of since the snapshot began, with their groups."""

@@ -1,10 +1,11 @@
 """Which alert groups are packed, what is written of it, and how packs dissolve. Decided from rows alone."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from bot.db.cards import Priority, mark_dirty
 from bot.db.database import Database
@@ -92,8 +93,11 @@ def packs(database: Database) -> Packs:
 
 
 async def marked(database: Database, *numbers: int, channel: int = CHANNEL) -> None:
-    for number in numbers:
-        await database.write(lambda db, key=f"alert:{number}": mark_dirty(db, key, channel, Priority.OUTCOME))
+    def work(db: Connection) -> None:
+        for number in numbers:
+            mark_dirty(db, f"alert:{number}", channel, Priority.OUTCOME)
+
+    await database.write(work)
 
 
 async def row(cards: BoardStore, key: str) -> CardRow:
@@ -191,10 +195,10 @@ class Groups:
         self.most = most
         self.fire: set[int] = set()
 
-    async def fit(self, rows: Sequence[CardRow], *, beside: Sequence[int] = ()) -> Fit:
+    async def fit(self, rows: Sequence[CardRow], *, beside: Collection[int] = ()) -> Fit:
         return Fit(min(len(rows), self.most - len(beside)), {one.key: ("sre",) for one in rows})
 
-    async def firing(self, ids: Sequence[int]) -> set[int]:
+    async def firing(self, ids: Collection[int]) -> set[int]:
         return self.fire & set(ids)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import sqlite
 
 from bot.alert_settings import AlertSettings
@@ -17,7 +17,7 @@ from bot.alerts.model import OWN, Reason, card_key
 from bot.alerts.routes import Route, Routes
 from bot.db.cards import Priority, mark_dirty
 from bot.db.database import Database
-from bot.db.tables import alert_moments, alert_pings, cards
+from bot.db.tables import alert_moments, alert_pings
 
 GATHERING = timedelta(seconds=0.5)
 """A new card waits for so long, so that a storm is seen as one."""
@@ -28,7 +28,6 @@ UNSEEN_SINCE = select(alert_moments.c.at).where(alert_moments.c.name == UNSEEN)
 Json = Mapping[str, Any]
 Row = Mapping[Any, Any]
 
-_MESSAGE = select(cards.c.message_id).where(cards.c.key == bindparam("wanted"))
 _PING = sqlite.insert(alert_pings).on_conflict_do_nothing(index_elements=["key"]).returning(alert_pings.c.id)
 
 
@@ -146,8 +145,8 @@ class Calls:
     ) -> int | None:
         """Write a ping once, with its card where it needs one of its own; its id, or None when it was written before.
 
-        Without anybody to call nothing is written. `beside`: where the group's card is posted already, this ping needs
-        one of its own whatever the reason.
+        Without anybody to call nothing is written. `beside`: the group's card may stand already, so that this
+        ping needs one of its own whatever the reason.
         """
         if not roles and not people:
             return None
@@ -165,8 +164,7 @@ class Calls:
         ping_id = connection.execute(_PING, values).scalar_one_or_none()
         if ping_id is None:
             return None
-        opening = reason in (Reason.FIRST, Reason.REFIRED)
-        if held is None and (not opening or (beside and self.is_posted(connection, row))):
+        if held is None and (beside or reason not in (Reason.FIRST, Reason.REFIRED)):
             self.mark_ping(connection, int(ping_id), row)
         return int(ping_id)
 
@@ -174,10 +172,6 @@ class Calls:
         """Until when quiet hours hold back what would call somebody about that group now."""
         hours = self.route_of(row).quiet_hours
         return pings.held_until(hours, at, severity=row["severity"], severities=self.settings.severities)
-
-    def is_posted(self, connection: Connection, row: Row) -> bool:
-        """Whether the group's card stands in its channel: a card that stands is only edited, and that calls nobody."""
-        return connection.execute(_MESSAGE, {"wanted": card_key(row["id"])}).scalar() is not None
 
     def mark_ping(self, connection: Connection, ping_id: int, row: Row) -> None:
         """Have the ping's own card posted."""

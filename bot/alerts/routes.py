@@ -15,13 +15,22 @@ from bot.alerts.model import Labels, Matcher
 from bot.errors import Misconfigured, Refused
 
 _MATCHER = re.compile(
-    r"\s*(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)\s*(?P<operator>=~|!~|!=|=)\s*(?P<value>.*?)\s*\Z", re.DOTALL
+    r"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*|\"(?:[^\"\\]|\\.)+\")\s*(?P<operator>=~|!~|!=|=)\s*(?P<value>.*?)\s*\Z",
+    re.DOTALL,
 )
+_PIECE = re.compile(
+    r"(?P<piece>\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?[^:)]*:)?|[^(])(?P<repeat>[*+]|\{\d*,\d*\}|\{\d{2,}\})?",
+    re.DOTALL,
+)
+REPETITIONS_MAX = 4
+"""In one branch of a regular expression."""
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 def matcher(text: str) -> Matcher:
     r"""Read one matcher: `name="value"`; quotes may be left out, and inside them `\"`, `\\` and `\n` are escapes.
+
+    A name that holds more than letters, digits, `_` and `:` stands in quotes (Alertmanager >= 0.27).
 
     Raises:
         Refused: it is none, or its regular expression is none.
@@ -33,17 +42,27 @@ def matcher(text: str) -> Matcher:
             rule="matcher",
             hint='Write one like severity="critical" or job=~"node.*".',
         )
-    value = found["value"]
-    if len(value) >= 2 and value[0] == value[-1] == '"':
-        value = _ESCAPED.sub(lambda one: "\n" if one[1] == "n" else one[1], value[1:-1])
+    value = _unquoted(found["value"])
     operator = found["operator"]
-    made = Matcher(found["name"], value, is_regex="~" in operator, is_equal=operator.startswith("="))
+    made = Matcher(_unquoted(found["name"]), value, is_regex="~" in operator, is_equal=operator.startswith("="))
     if made.is_regex:
         try:
             _pattern(value)
         except re.error as error:
             raise Refused(f"`{value[:100]}` is no regular expression: {error}.", rule="matcher") from None
+        if is_costly(value):
+            raise Refused(
+                f"`{value[:100]}` repeats what is repeated already, which may take for ever to compare.",
+                rule="matcher",
+                hint="Write it without a repetition within a repetition, and with few of them.",
+            )
     return made
+
+
+def _unquoted(text: str) -> str:
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        return _ESCAPED.sub(lambda one: "\n" if one[1] == "n" else one[1], text[1:-1])
+    return text
 
 
 def matchers(text: str) -> tuple[Matcher, ...]:
@@ -79,8 +98,38 @@ def fits(labels: Labels, wanted: Iterable[Matcher]) -> bool:
 
 
 def _fits(value: str, one: Matcher) -> bool:
+    if one.is_regex and is_costly(one.value):
+        return False  # made elsewhere: nobody waits for its answer, and what cannot be judged holds nothing back
     same = _pattern(one.value).fullmatch(value) is not None if one.is_regex else value == one.value
     return same is one.is_equal
+
+
+@lru_cache(maxsize=512)
+def is_costly(text: str) -> bool:
+    """Whether to compare with that regular expression may take time without bound.
+
+    Go's never do; Python's try all ways, and everybody waits meanwhile. Costly is a repeated group that holds a
+    repetition or a choice, and a branch with many repetitions.
+    """
+    many, held = [0], [False]
+    for found in _PIECE.finditer(text):
+        piece, after = found["piece"], found["repeat"]
+        if piece.startswith("("):
+            many.append(0)
+            held.append(False)
+        elif piece == "|":
+            many[-1], held[-1] = 0, True
+        elif piece == ")" and len(many) > 1:
+            inner, choice = many.pop(), held.pop()
+            if after and (inner or choice):
+                return True
+            many[-1] += inner
+            held[-1] = held[-1] or choice
+        if after:
+            many[-1] += 1
+        if many[-1] > REPETITIONS_MAX:
+            return True
+    return False
 
 
 @lru_cache(maxsize=512)

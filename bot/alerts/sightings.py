@@ -24,7 +24,6 @@ from bot.alerts.model import (
     PROMETHEUS,
     Matcher,
     Observed,
-    Reason,
     SeenAlert,
     SeenSilence,
     SilenceKind,
@@ -122,21 +121,16 @@ class Sightings(Groups):
         """Let go what was held back, where it still fires and nobody has it; else it is not needed any more."""
         c = alert_pings.c
         rows = connection.execute(
-            select(c.id.label("ping_id"), c.reason.label("why"), alert_groups)
+            select(c.id.label("ping_id"), alert_groups)
             .join(alert_groups, g.id == c.group_id)
             .where(c.held_until <= now)
         )
         count = 0
         for row in rows.mappings().all():
             connection.execute(update(alert_pings).where(c.id == row["ping_id"]).values(held_until=None))
-            if row["closed_at"] is not None or row["unacked_since"] is None:
-                continue
-            opening = row["why"] in (Reason.FIRST.value, Reason.REFIRED.value)
-            if opening and not self.is_posted(connection, row):
-                self.mark(connection, row, now)  # its post calls
-            else:
+            if row["closed_at"] is None and row["unacked_since"] is not None:
                 self.mark_ping(connection, row["ping_id"], row)
-            count += 1
+                count += 1
         return count
 
     # ---- written -----------------------------------------------------------------------------------------------

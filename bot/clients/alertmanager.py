@@ -23,14 +23,16 @@ from bot.clients.alertmanager_types import (
 )
 from bot.clients.hearing import DEAF, Hearing
 from bot.clients.http import HttpClient
+from bot.clients.long_json import in_steps
 from bot.errors import NotVisible, Refused, Unavailable, Unknown, Unreachable
 from bot.matcher import Matcher
 
 PART = "alertmanager"
-BODY_LIMIT_BYTES = 64 * 2**20
+BODY_LIMIT_BYTES = 32 * 2**20
 """A group of 10,000 alerts is 5 to 10 MB, and it is listed twice."""
 ASIDE_BYTES = 2**18
-"""Longer answers are read into objects on a thread."""
+"""Longer answers are read on a thread, in steps."""
+GROUPS = "/alerts/groups"
 
 ONE_SILENCE = "/silence/"
 """The only path under which something can be absent; any other 404 is not Alertmanager's."""
@@ -70,7 +72,7 @@ class AlertmanagerClient:
 
     async def groups(self) -> tuple[LiveGroup, ...]:
         """What fires now, in the groups of Alertmanager's routes; an alert of two routes is in two groups."""
-        return await self._any(lambda url: self._listed(url, "/alerts/groups", LiveGroup.from_json))
+        return await self._any(lambda url: self._listed(url, GROUPS, LiveGroup.from_json))
 
     async def silences(self) -> tuple[LiveSilence, ...]:
         """All silences, those of the last five days that have ended among them."""
@@ -277,9 +279,13 @@ def _checked(reply: _Reply) -> Any:
         if not text and path.startswith(ONE_SILENCE):
             return {}
         try:
-            return json.loads(text)
+            if len(text) < ASIDE_BYTES:
+                return json.loads(text)
+            return in_steps(text, 3 if path == GROUPS else 1)  # down to one alert
         except ValueError as error:
-            raise Unavailable(PART, f"{named(url)} answered with something that is not JSON.") from error
+            cut = len(text.encode()) >= BODY_LIMIT_BYTES
+            why = f"more than {BODY_LIMIT_BYTES // 2**20} MiB" if cut else "something that is not JSON"
+            raise Unavailable(PART, f"{named(url)} answered with {why}.") from error
     words = _words(text)
     if status == 404 and path.startswith(ONE_SILENCE):
         raise NotVisible(PART, f"{named(url)} has no such thing{words}.", status=404)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, union
 
 from bot.alert_settings import AlertSettings
 from bot.alerts.episodes import SAME_START, whole_second
@@ -33,7 +33,7 @@ from bot.alerts.store import AlertStore
 from bot.clients.alertmanager import AlertmanagerClient
 from bot.clients.alertmanager_types import LiveAlert, LiveGroup, LiveSilence, Picture
 from bot.clients.prometheus import FiringAlert, PrometheusClient
-from bot.db.tables import alert_episodes
+from bot.db.tables import alert_episodes, alert_groups, alert_payloads
 from bot.errors import QuarterdeckError, Unavailable
 from bot.metrics import Metrics
 from bot.ops.record import Now, utc_now
@@ -41,8 +41,10 @@ from bot.ops.record import Now, utc_now
 AWAY_PAUSE_S = 5.0
 """Between two looks while it does not answer, so that it is known to be back soon after it is."""
 COMPARED_MAX = 100
-SETTLED_AFTER_S = 75.0
-"""Of an Alertmanager's life: Prometheus sends what fires again after a minute and at its next evaluation."""
+SETTLED_AFTER_S = 150.0
+"""Of an Alertmanager's life: Prometheus sends what fires again after a minute and at its next evaluation, which is up
+to another minute later. Until then nothing has ended because it is missing there.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -67,8 +69,10 @@ class Reconciler:
         self._task: asyncio.Task[None] | None = None
         self._missed: list[datetime] = []
         """When it was asked in vain, since it answered last; the first two are kept."""
-        self._told: frozenset[str] = frozenset()
-        """What Alertmanager held as firing when it answered last, told to us or not."""
+        self._quiet: frozenset[str] = frozenset()
+        """What Alertmanager told nobody of when it answered last: silenced, inhibited, muted by the hour."""
+        self._receivers: dict[str, frozenset[str]] = {}
+        """Whom it told of the rest."""
         self.started_at: datetime | None = None
 
     async def start(self) -> None:
@@ -93,6 +97,9 @@ class Reconciler:
                 await self.look(alertmanager)
             except QuarterdeckError as error:
                 _log.warning("the alerts could not be compared with Alertmanager's: %s", error)
+            except Exception:  # the border of this task: one look that breaks must not be the last one
+                self._metrics.broken.inc()
+                _log.exception("comparing the alerts with Alertmanager's broke; the next look comes all the same")
             pause_s = min(self._pause_s, AWAY_PAUSE_S) if self._missed else self._pause_s
             try:
                 async with asyncio.timeout(pause_s):
@@ -115,11 +122,13 @@ class Reconciler:
                 raise
             return await self._without(began)
         self._missed = []
-        self._told = frozenset(alert.fingerprint for alert in picture.alerts)
         self._metrics.alertmanager_reachable.set(1)
         self.started_at = began - timedelta(seconds=picture.status.uptime_s)
         groups = await self._groups_of_unknown(alertmanager, picture)
-        seen = await self._store.observe(await asyncio.to_thread(self._snapshot, picture, groups, began))
+        snapshot = await asyncio.to_thread(self._snapshot, picture, groups, began)
+        self._quiet = frozenset(one.alert.fingerprint for one in snapshot.alerts if one.suppressed)
+        self._receivers = {alert.fingerprint: frozenset(alert.receivers) for alert in picture.alerts}
+        seen = await self._store.observe(snapshot)
         await self._store.confirmed(began)
         if seen:
             _log.info("%s said what no webhook did: %s", picture.source, seen)
@@ -177,9 +186,24 @@ class Reconciler:
         known = await self._store.firing_episodes()
         found = await asyncio.to_thread(recognised, firing, known)
         ours = {episode.fingerprint for episode in known}
-        # What it held before and did not tell us of, it kept from us: silenced, inhibited, or for somebody else.
-        new = (one for one in found if one.alert.fingerprint in ours or one.alert.fingerprint not in self._told)
-        return Snapshot(PROMETHEUS, began, tuple(new))
+        receivers = await self._store.database.read(_our_receivers)
+        return Snapshot(
+            PROMETHEUS,
+            began,
+            tuple(
+                one
+                for one in found
+                if one.alert.fingerprint in ours or not self._kept_from_us(one.alert.fingerprint, receivers)
+            ),
+        )
+
+    def _kept_from_us(self, fingerprint: str, ours: frozenset[str]) -> bool:
+        """Whether Alertmanager, when it answered last, held that and would not have told us of it.
+
+        What it was only gathering for us counts as told: who else should bring it while it is away?
+        """
+        told = self._receivers.get(fingerprint, frozenset())
+        return fingerprint in self._quiet or bool(told and ours and not told & ours)
 
 
 def _placed(connection: Connection) -> dict[str, datetime]:
@@ -187,6 +211,12 @@ def _placed(connection: Connection) -> dict[str, datetime]:
     c = alert_episodes.c
     statement = select(c.fingerprint, c.starts_at).where(c.state == State.FIRING.value, c.provisional.is_(False))
     return {row.fingerprint: row.starts_at for row in connection.execute(statement)}
+
+
+def _our_receivers(connection: Connection) -> frozenset[str]:
+    """Those of Alertmanager's receivers whose webhooks come here, as far as they have come."""
+    statement = union(select(alert_groups.c.receiver), select(alert_payloads.c.receiver))
+    return frozenset(name for name in connection.execute(statement).scalars() if name)
 
 
 def muted_everywhere(groups: Iterable[LiveGroup]) -> frozenset[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import discord
 from discord.ui import Button
 
-from bot.alerts.model import AlertGroup, SilenceKind
+from bot.alerts.model import AlertGroup, Silence
 from bot.errors import Refused
 from bot.policy import Action
 from bot.ui.alert_card import OPEN, AlertPress, Offers, named, offers, opened, rows_of, runbook_of
@@ -25,7 +25,16 @@ from bot.ui.gate import demand_here
 from bot.ui.house import Alerting, actor_of, alerting_of, house_of
 from bot.ui.modals import Submission
 from bot.ui.pictures import send_picture
-from bot.ui.silence_form import answered, ask_custom, ask_privately, of_group, offer_silence, submitted
+from bot.ui.silence_form import (
+    answered,
+    ask_custom,
+    ask_privately,
+    made_for,
+    of_group,
+    offer_silence,
+    submitted,
+    wider_lines,
+)
 from bot.ui.text import counted, escape, joined, label, quoted, stamp
 
 PREFIX = "alert."
@@ -136,14 +145,26 @@ async def _take(interaction: discord.Interaction[Any], alerting: Alerting, group
 
 async def _unsilence(interaction: discord.Interaction[Any], alerting: Alerting, group: AlertGroup) -> None:
     demand_here(interaction, Action.SILENCE_WRITE, group.environment)
-    held = [one for one in group.silences if one.kind is not SilenceKind.FOREIGN]
-    if not held:
-        raise Refused(f"No silence of {short_id(group.id)} was made here.", hint="/silence list shows all of them.")
+    if not group.silences:
+        raise Refused(f"No silence holds {short_id(group.id)} now.", hint="/silence list shows all of them.")
+    held = [one for one in group.silences if made_for(one, group) and await _meets_alone(alerting, one, group)]
+    wider = [one for one in group.silences if one not in held]
     for silence in held:
         await alerting.silences.expire(silence.am_id, actor_of(interaction))
     house_of(interaction).board.changed()
     told = [quoted(", ".join(str(one) for one in silence.matchers), 300) for silence in held]
-    await respond(interaction, joined([f"Ended {counted(len(held), 'silence')} of {named(group)}.", *told]))
+    done = f"Ended {counted(len(held), 'silence')}" if held else "Nothing was ended"
+    if wider:
+        told += ["It stays silenced by what was not made for this card alone:", *wider_lines(wider)]
+    await respond(interaction, joined([f"{done} of {named(group)}.", *told]))
+
+
+async def _meets_alone(alerting: Alerting, silence: Silence, group: AlertGroup) -> bool:
+    """Whether it was made here, or meets nothing now but alerts of this group: others may share the group's labels."""
+    if silence.group_id == group.id or alerting.alertmanager is None:
+        return True
+    met = await alerting.alertmanager.alerts(silence.matchers)
+    return {alert.fingerprint for alert in met} <= {episode.fingerprint for episode in group.episodes}
 
 
 async def _roll_back(interaction: discord.Interaction[Any], group: AlertGroup) -> None:

@@ -40,7 +40,7 @@ from bot.ui.alert_lines import (
 from bot.ui.alert_pictures import AlertPictures, Draw
 from bot.ui.board_store import BoardStore, CardRow, Mint
 from bot.ui.card import fingerprint
-from bot.ui.packing import MEMBER, Packs, members, opened_at
+from bot.ui.packing import MEMBER, Packs, beside, members, opened_at, to_ping
 from bot.ui.rendering import Rendering, only, with_pings
 from bot.ui.storms import Fit
 from bot.ui.text import CONTENT_LIMIT, escape, stamp
@@ -269,17 +269,26 @@ class AlertRenderings:
         handles = await self._store.mint(mint, actions, self._now(), message_id=row.message_id)
         sight = PackSight(row.subject_id, groups, cards, handles)
         sheet = pack_card(sight)
-        wanted = row.state.get("roles", ()) if not row.state.get("pinged") and any(g.firing for g in groups) else ()
+        wanted = [] if row.state.get("pinged") else await self._roles(row, groups)
+        told = row.state.get("told", []) if row.state.get("pinged") else wanted
         roles = self._people.role_ids(wanted)
         return Rendering(
             marker=re.compile(pack_marker_text(row.subject_id)),
             content=with_pings(pack_line(sight, LINE_ROOM), _mentions(roles, [])),
             sheet=sheet,
             pings=only(roles=roles),
-            state={**row.state, "generation": generation, "fingerprint": fingerprint(sheet)},
+            state={**row.state, "generation": generation, "fingerprint": fingerprint(sheet), "told": told},
             born_at=opened_at(row),
             holds=tuple(one.key for one in rows.values() if one.state.get("pack") == row.key),
         )
+
+    async def _roles(self, row: CardRow, groups: Sequence[AlertGroup]) -> list[str]:
+        """Whom the pack's post pings, while anything of its storm fires: the other packs have left these to it."""
+        packs = await self._packs.open()
+        if any(group.firing for group in groups):
+            return sorted(to_ping(row, packs))
+        others = [number for one in beside(row, packs) for number in members(one)]
+        return sorted(to_ping(row, packs)) if await self.firing(others) else []
 
     def _address(self, row: CardRow) -> str:
         return f"https://discord.com/channels/{self._settings.discord.guild_id}/{row.channel_id}/{row.message_id}"

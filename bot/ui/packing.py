@@ -79,9 +79,36 @@ def grown_at(pack: CardRow) -> datetime:
 
 
 def pinged_lately(packs: Iterable[CardRow], channel_id: int, now: datetime) -> set[str]:
-    """The roles that packs of this channel pinged a moment ago: one push a storm is enough for each."""
+    """The roles that the posts of packs of this channel really pinged a moment ago."""
     ours = (row for row in packs if row.channel_id == channel_id and now - opened_at(row) < SAME_STORM)
-    return {role for row in ours for role in row.state.get("roles", ())}
+    return {role for row in ours for role in _pinged(row)}
+
+
+def beside(pack: CardRow, packs: Iterable[CardRow]) -> list[CardRow]:
+    """The other packs of the same storm in its channel."""
+    return [
+        row for row in packs
+        if row.key != pack.key and row.channel_id == pack.channel_id
+        and abs(opened_at(row) - opened_at(pack)) < SAME_STORM
+    ]  # fmt: skip
+
+
+def to_ping(pack: CardRow, packs: Iterable[CardRow]) -> set[str]:
+    """The roles that the pack's post pings: one push a storm is enough for each.
+
+    It leaves a role to a pack that has pinged it, and to an older one that is on its way for the first time: one whose
+    post has failed may stay away for long.
+    """
+    told: set[str] = set()
+    for row in beside(pack, packs):
+        told |= _pinged(row)
+        if row.message_id is None and not row.attempts and row.subject_id < pack.subject_id:
+            told |= set(row.state.get("roles", ()))
+    return set(pack.state.get("roles", ())) - told
+
+
+def _pinged(pack: CardRow) -> set[str]:
+    return set(pack.state.get("told", ())) if pack.state.get("pinged") else set()
 
 
 class Packs:
@@ -109,13 +136,13 @@ class Packs:
     async def pack(self, together: Sequence[CardRow], roles: Mapping[str, Iterable[str]], now: datetime) -> CardRow:
         """Put those groups into a new pack. `roles` are whom each of them pings, by its key.
 
-        A role that a pack of this channel pinged a moment ago is not pinged again: one push a storm is enough.
+        Which of these its post really pings is decided when it is posted.
         """
         channel_id, keys = together[0].channel_id, [row.key for row in together]
 
         def work(db: Connection) -> CardRow:
             packs = _read(db, select(cards).where(_topic(PACK)))
-            wanted = {role for key in keys for role in roles.get(key, ())} - pinged_lately(packs, channel_id, now)
+            wanted = {role for key in keys for role in roles.get(key, ())}
             key = f"{PACK}:{max((row.subject_id for row in packs), default=0) + 1}"
             state = {"members": [row.subject_id for row in together], "opened_at": now.astimezone(UTC).isoformat(),
                      "open": True, "roles": sorted(wanted)}  # fmt: skip
@@ -150,9 +177,7 @@ class Packs:
 
         def work(db: Connection) -> None:
             together = [*members(pack), *(row.subject_id for row in joining)]
-            packs = _read(db, select(cards).where(_topic(PACK)))
-            pinged = pinged_lately((row for row in packs if row.key != pack.key), pack.channel_id, now)
-            wanted = {role for row in joining for role in roles.get(row.key, ())} - pinged
+            wanted = {role for row in joining for role in roles.get(row.key, ())}
             told = sorted(wanted.union(pack.state.get("roles", ())))
             _change(db, pack, {"members": together, "joined_at": now.astimezone(UTC).isoformat(), "roles": told})
             mark_dirty(db, pack.key, pack.channel_id, Priority.CRITICAL)

@@ -14,13 +14,14 @@ import discord
 from discord.ui import ActionRow, Container, TextDisplay
 
 from bot.alerts.model import AlertGroup, Matcher, Silence, SilenceKind
-from bot.alerts.routes import fits, matcher, matchers
+from bot.alerts.routes import matcher, matchers
 from bot.errors import Refused
 from bot.policy import Action
 from bot.services.silences import Hits, Wanted
 from bot.services.spans import end_of
 from bot.ui.alert_card import AlertPress, Offers, named, rows_of
 from bot.ui.alert_lines import silence_line
+from bot.ui.alert_pages import short_silence
 from bot.ui.answers import respond, send
 from bot.ui.asking import QUESTION_COLOUR, theirs
 from bot.ui.board_store import Handle, Mint, utc_now
@@ -167,10 +168,31 @@ async def answered(interaction: discord.Interaction[Any], handle: Handle, press:
     await respond(interaction, f"{await _about(alerting, asked)}{made(silence)}")
 
 
+def made_for(silence: Silence, group: AlertGroup) -> bool:
+    """Whether it was made from this group's card, or asks for all that makes the group one: not for any wider end."""
+    if silence.kind in (SilenceKind.FOREIGN, SilenceKind.MAINTENANCE):
+        return False
+    if silence.group_id == group.id:
+        return True
+    pinned = {one.name: one.value for one in silence.matchers if one.is_equal and not one.is_regex}
+    return bool(group.group_labels) and group.group_labels.items() <= pinned.items()
+
+
+def wider_lines(silences: Sequence[Silence]) -> list[str]:
+    """Silences that meet more than one card: which and whose they are, until when, and what ends each of them."""
+    lines: list[str] = []
+    for silence in silences:
+        command = "/maintenance end" if silence.kind is SilenceKind.MAINTENANCE else "/silence expire"
+        told = quoted(", ".join(str(one) for one in silence.matchers), 300)
+        lines += [f"`{short_silence(silence.am_id)}` {silence_line(silence)}", told, f"`{command}` ends it."]
+    return lines
+
+
 def made(silence: Silence) -> str:
     """What has been done, and how it ends."""
     told = ", ".join(str(one) for one in silence.matchers)
-    return joined([f"**Silenced.** {silence_line(silence)}", quoted(told, 600), "Unsilence is in the card's menu."])
+    end = "`/silence expire` ends it." if silence.group_id is None else "Unsilence is in the card's menu."
+    return joined([f"**Silenced.** {silence_line(silence)}", quoted(told, 600), end])
 
 
 async def _about(alerting: Alerting, asked: Asked) -> str:
@@ -184,15 +206,15 @@ async def _shown(alerting: Alerting, asked: Asked, hits: Hits) -> list[str]:
     told = "\n".join(quoted(str(one), 120) for one in asked.matchers[:20])
     rest = len(asked.matchers) - 20
     more = f"> and {counted(rest, 'more label')}" if rest > 0 else ""
-    return [f"Silence {named(group)}" if group else "Silence", told, more, *hit_lines(hits, group, asked.matchers)]
+    return [f"Silence {named(group)}" if group else "Silence", told, more, *hit_lines(hits, group)]
 
 
-def hit_lines(hits: Hits, group: AlertGroup | None, wanted: Sequence[Matcher] = ()) -> list[str]:
+def hit_lines(hits: Hits, group: AlertGroup | None) -> list[str]:
     """How many alerts that fire now a silence would meet, and which are not of this card."""
     if hits.total == 0:
         return ["It meets nothing that fires now."]
     ours = group.episodes if group is not None else ()
-    own = min(hits.total, sum(one.firing and fits(one.labels, wanted) for one in ours))
+    own = sum(one.firing and one.fingerprint in hits.fingerprints for one in ours)
     others = hits.total - own
     names = ", ".join(f"{escape(name, 60)} {many}x" for name, many in hits.names[:6])
     quiet = f", {hits.silenced} of them silenced already" if hits.silenced else ""

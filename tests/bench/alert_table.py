@@ -57,7 +57,8 @@ def markdown(results: Sequence[Result], weathers: Sequence[tuple[str, str]]) -> 
             "otherwise than Alertmanager. *shown twice*: posted in a second message, until 8 s after all was known."
         ),
         (
-            f"Quarterdeck met at most {worst} 429 in any window of a bucket. {os.cpu_count()} CPUs, load "
+            "The senders of one scenario ran at the same time and were watched for 60 to 240 s. Quarterdeck met at "
+            f"most {worst} 429 in any window of a bucket. {os.cpu_count()} CPUs with other work as well, load "
             f"{os.getloadavg()[0]:.1f} at the end."
         ),
     ]

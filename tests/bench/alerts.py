@@ -65,11 +65,11 @@ SCENARIOS = {
     for one in (
         Weather("normal", "answers in 0.1 s; all is resolved after 40 s", 150, LATENCY),
         Weather("slow", "answers in 3 s", 120, SLOW),
-        Weather("ratelimit", "as normal, and nothing is resolved", 240, LATENCY),
+        Weather("ratelimit", "answers in 0.1 s, and nothing is resolved", 240, LATENCY),
         Weather("err500", "answers 500 for 60 s", 180, ERRORS, OUTAGE_S),
         Weather("refused", "takes no connection for 60 s", 180, REFUSED, OUTAGE_S),
         Weather("blip", "takes none for 60 s, and half is resolved after 30 s", 150, REFUSED, OUTAGE_S),
-        Weather("limits", "6 groups of 1 to 120 alerts with long texts", 60, LATENCY),
+        Weather("limits", "answers in 0.1 s; six groups of 1 to 120 alerts with long texts", 60, LATENCY),
         Weather("crash", "takes none for 20 s; the bot is killed after 5 s and started after 8 s", 120, REFUSED,
                 CRASH_OUTAGE_S, killed=True),
     )

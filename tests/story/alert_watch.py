@@ -21,6 +21,8 @@ HEADING = re.compile(
 )
 ALWAYS_FIRING = "Watchdog"
 SIGNS = {"●": "firing", "◌": "silenced"}
+DOUBTS = ("not confirmed", "unconfirmed", "resolved?")
+"""Words that are true only while Alertmanager cannot be asked."""
 
 
 class AlertWatch:
@@ -56,6 +58,10 @@ class AlertWatch:
         """What a reader of the channels believes: the lines of all cards, each with its sign."""
         return Counter(line for card in await self.cards() for line in _lines(card))
 
+    async def doubts(self) -> list[str]:
+        """The lines of cards that say that something is not sure."""
+        return [line for card in await self.cards() for line in card.text.splitlines() if doubtful(line)]
+
     async def card(self, name: str, environment: str) -> Message:
         """The newest card about that."""
         fitting = [one for one in await self.cards() if named(one) == (name, environment)]
@@ -63,20 +69,23 @@ class AlertWatch:
         return fitting[-1]
 
     async def agree(self, expected: Count, *, timeout_s: float = 30.0) -> None:
-        """Wait until Alertmanager says what is expected, and the channels say what Alertmanager says."""
+        """Wait until Alertmanager says what is expected, and the channels say what Alertmanager says.
+
+        It answers, so none of them may leave it in doubt either.
+        """
 
         async def so() -> bool:
             return (await self.alertmanagers_word()) == expected
 
         async def same() -> bool:
             shown = await self.channels_word()
-            return shown == expected == await self.alertmanagers_word()
+            return shown == expected == await self.alertmanagers_word() and not await self.doubts()
 
         await self._world.until(f"Alertmanager to say {dict(expected)}", so, timeout_s=timeout_s)
         try:
             await self._world.until("the channels to say the same", same, timeout_s=timeout_s)
         except AssertionError as error:
-            said = f"{dict(await self.channels_word())} instead of {dict(expected)}"
+            said = f"{dict(await self.channels_word())} instead of {dict(expected)}, in doubt: {await self.doubts()}"
             texts = "\n".join(card.text for card in await self.cards())
             raise AssertionError(f"the channels say {said}\n{texts}\n{error}") from None
         ids = Counter(HEADING.match(card.text)["id"] for card in await self.cards())  # type: ignore[index]
@@ -86,6 +95,11 @@ class AlertWatch:
         """Whom the messages of a channel pinged, in their order, those that pinged nobody left out."""
         found = [message.raw["pings"] for message in await self._world.messages(channel, after=after)]
         return [ping for ping in found if ping["users"] or ping["roles"] or ping["everyone"]]
+
+
+def doubtful(line: str) -> bool:
+    """Whether a line of a card says that Alertmanager has not confirmed something."""
+    return any(doubt in line for doubt in DOUBTS)
 
 
 def named(card: Message) -> tuple[str, str]:

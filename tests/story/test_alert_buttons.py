@@ -113,10 +113,14 @@ async def test_a_silence_of_ones_own_is_counted_confirmed_and_ended(world: World
     assert silence["createdBy"] == "dev"
     again = await world.settle(await world.press("dev", asked_again.message, "Silence"))
     assert "answered already" in again.text
-    for shown in (name, other):
-        card = await world.card("SILENCED", f"{shown} - dev", "silenced by dev until", channel="alerts")
-    assert "the web team moves" in card.text and "@everyone" not in card.text
-    assert "Ended 1 silence" in (await picked(world, "dev", card, "Unsilence")).text
+    cards = [
+        await world.card("SILENCED", f"{shown} - dev", "silenced by dev until", channel="alerts")
+        for shown in (name, other)
+    ]
+    assert "the web team moves" in cards[1].text and "@everyone" not in cards[1].text
+    wider = (await picked(world, "dev", cards[1], "Unsilence")).text
+    assert "Nothing was ended" in wider and "silenced by dev until" in wider and "/silence expire" in wider, wider
+    assert "Ended 1 silence" in (await picked(world, "dev", cards[0], "Unsilence")).text
     await world.card("WARNING", f"{name} - dev", channel="alerts")
 
 

@@ -166,6 +166,17 @@ async def test_an_own_alert_that_comes_back_calls_again(tmp_path: Path) -> None:
         assert [due.wanted.role for due in await room.store.due_escalations(room.clock())] == ["owner"]
 
 
+async def test_an_own_alert_that_flaps_calls_nobody(tmp_path: Path) -> None:
+    async with inbox_room(tmp_path) as room:
+        labels = {"alertname": "WatchdogLost", **CRITICAL}
+        for _ in range(6):
+            await room.store.raise_own("watchdog", labels, {}, room.clock(), channel="ops", role="sre")
+            room.clock.advance(minutes=1)
+            await room.store.clear_own("watchdog", room.clock())
+            room.clock.advance(minutes=1)
+        assert len(await room.store.pings(1)) == 2
+
+
 # ---- silences and the rota -----------------------------------------------------------------------------------------
 
 

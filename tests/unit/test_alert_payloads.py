@@ -130,3 +130,16 @@ def test_a_very_long_payload_is_read_in_steps_and_to_the_same() -> None:
     assert len(told) > payload.LONG_CHARS
     read = parse(told)
     assert [one.labels["instance"] for one in read.alerts] == [f"i-{number}" for number in range(200)]
+
+
+@pytest.mark.parametrize("said", ["Infinity", "1e999", "-Infinity", "NaN"])
+def test_a_count_that_is_no_number_of_alerts_is_refused(said: str) -> None:
+    told = body(alert()).replace(b'"truncatedAlerts": 0', f'"truncatedAlerts": {said}'.encode())
+    with pytest.raises(Malformed) as refused:
+        parse(told)
+    assert refused.value.reason == "shape"
+
+
+def test_a_count_beyond_all_reason_is_kept_as_one_that_a_row_can_hold() -> None:
+    told = body(alert()).replace(b'"truncatedAlerts": 0', b'"truncatedAlerts": 1' + b"0" * 30)
+    assert parse(told).truncated == 2**31 - 1

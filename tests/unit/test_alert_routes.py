@@ -95,12 +95,14 @@ def test_a_matcher_of_the_file_that_is_none_is_said_with_its_route() -> None:
 
 
 def test_every_change_calls_for_the_reason_of_its_table_and_nothing_that_is_silenced_calls() -> None:
-    for opened, before, worse, joined, flapping, quiet in product((False, True), repeat=6):
-        found = reason_to_call(Change(opened, before, worse, joined, flapping, quiet))
+    for opened, before, first, again, worse, joined, flapping, quiet in product((False, True), repeat=8):
+        found = reason_to_call(Change(opened, before, first, again, worse, joined, flapping, quiet))
         if quiet:
             expected = None
         elif opened:
             expected = Reason.REFIRED if before else Reason.FIRST
+        elif first or again:
+            expected = Reason.FIRST if first else Reason.REFIRED
         elif worse:
             expected = Reason.SEVERITY
         else:
@@ -205,3 +207,37 @@ def test_without_a_rota_only_overrides_put_somebody_on_call() -> None:
     overrides = [override(1, "bob", 1, 2), override(2, "cid", 5, 6)]
     turns = upcoming(None, overrides, ROTA.starts_at, turns=5)
     assert [turn.person for turn in turns] == ["bob", "cid"]
+
+
+def test_a_name_that_is_no_plain_word_stands_in_quotes_and_is_written_so_again() -> None:
+    read = matchers('"service.name"="a,b", "odd \\"one\\""=~"x.*", job="api"')
+    assert [(one.name, one.value) for one in read] == [("service.name", "a,b"), ('odd "one"', "x.*"), ("job", "api")]
+    assert matchers(", ".join(map(str, read))) == read
+    assert fits({"service.name": "a,b", 'odd "one"': "xy", "job": "api"}, read)
+    with pytest.raises(Refused):
+        matcher('service.name="x"')
+
+
+@pytest.mark.parametrize(
+    "text", ["(a+)+", "(a|aa)*b", "((a*)b?)+", "(?:x.*){2,}", "(?:a|a)+", ".*.*.*.*.*x", "([a-z]+)*", "(a{2,}){3,9}"]
+)
+def test_what_could_take_for_ever_to_compare_is_refused_and_meets_nothing(text: str) -> None:
+    with pytest.raises(Refused):
+        matcher(f'instance=~"{text}"')
+    for is_equal in (True, False):
+        assert not fits({"instance": "a" * 60 + "!"}, [Matcher("instance", text, is_regex=True, is_equal=is_equal)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "web-.*|db-.*|cache-.*|queue-.*|mail-.*",
+        "node[0-9]+",
+        "(web|db)-[0-9]+",
+        r"10\.\d+\.\d+\.\d+",
+        "[(a+)+]*",
+        "(?i:x)y?",
+    ],
+)
+def test_what_is_written_every_day_is_compared(text: str) -> None:
+    assert matcher(f"instance=~{text}").value == text

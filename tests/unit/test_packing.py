@@ -11,7 +11,7 @@ from bot.db.cards import Priority, mark_dirty
 from bot.db.database import Database
 from bot.ui.board_store import BoardStore, CardRow
 from bot.ui.buckets import USUAL
-from bot.ui.packing import FEW, PACKED, PACKED_MOST, Packs, chosen, may_be_packed, members
+from bot.ui.packing import FEW, PACKED, PACKED_MOST, Packs, chosen, may_be_packed, members, to_ping
 from bot.ui.reach import LONGEST_PAUSE_S, Reach
 from bot.ui.storms import Fit, Storms
 
@@ -112,6 +112,11 @@ async def opened(database: Database, packs: Packs, *numbers: int, role: str = "s
     return await packs.pack(rows, {one.key: (role,) for one in rows}, now)
 
 
+def pushed(pack: CardRow) -> dict[str, object]:
+    """Its state once its post has pinged all that its groups ask for."""
+    return {**pack.state, "pinged": True, "told": pack.state["roles"]}
+
+
 async def test_a_pack_takes_its_members_off_the_list_in_one_step(
     database: Database, cards: BoardStore, packs: Packs
 ) -> None:
@@ -127,7 +132,20 @@ async def test_a_role_is_pushed_once_a_storm_and_again_in_the_next_one(database:
     second = await opened(database, packs, 3, 4, now=NOW + timedelta(seconds=5))
     other = await opened(database, packs, 5, 6, role="dev", now=NOW + timedelta(seconds=6))
     later = await opened(database, packs, 7, 8, now=NOW + timedelta(minutes=10))
-    assert [one.state["roles"] for one in (first, second, other, later)] == [["sre"], [], ["dev"], ["sre"]]
+    every = [first, second, other, later]
+    assert [to_ping(one, every) for one in every] == [{"sre"}, set(), {"dev"}, {"sre"}]
+
+
+async def test_a_role_is_left_only_to_a_pack_that_has_really_pinged_it_or_is_about_to(
+    database: Database, cards: BoardStore, packs: Packs
+) -> None:
+    first, second = await opened(database, packs, 1, 2), await opened(database, packs, 3, 4)
+    await cards.save(first.key, attempts=1)
+    assert to_ping(second, await packs.open()) == {"sre"}, "its post has failed, and may stay away for long"
+    await cards.posted(first, 900, NOW, shown=first.wanted, state={**first.state, "pinged": True, "told": []})
+    assert to_ping(second, await packs.open()) == {"sre"}, "all of it was over by then"
+    await cards.posted(first, 900, NOW, shown=first.wanted, state={**first.state, "pinged": True, "told": ["sre"]})
+    assert to_ping(second, await packs.open()) == set()
 
 
 async def test_a_members_change_is_the_packs_and_its_message_is_the_members(
@@ -210,7 +228,7 @@ async def test_without_room_for_messages_the_rest_joins_packs_that_stand(
     await storms.tidy(await cards.dirty(now, limit=50), now, busy=(), slots=lambda _: 1)
     [pack] = await packs.open()
     assert len(members(pack)) == 12
-    await cards.posted(pack, 900, now, holds=(), shown=pack.wanted)
+    await cards.posted(pack, 900, now, holds=(), shown=pack.wanted, state=pushed(pack))
     await marked(database, *range(13, 25))
     tidied = await storms.tidy(await cards.dirty(now, limit=50), now, busy=(), slots=lambda _: 0)
     assert tidied.changed
@@ -224,7 +242,7 @@ async def test_a_group_that_pushes_somebody_else_waits_for_a_message(
 ) -> None:
     groups, now = Groups(), datetime.now(UTC)
     pack = await opened(database, packs, *range(1, 8), role="dev", now=now)
-    await cards.posted(pack, 900, now, shown=pack.wanted)
+    await cards.posted(pack, 900, now, shown=pack.wanted, state=pushed(pack))
     await marked(database, 20, 21)
     await Storms(packs, groups).tidy(await cards.dirty(now, limit=50), now, busy=(), slots=lambda _: 0)
     assert len((await packs.waiting())[CHANNEL]) == 2

@@ -3,15 +3,18 @@
 import asyncio
 import json
 import socket
+import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
 
-from bot.clients.alertmanager import AlertmanagerClient
+from bot.clients.alertmanager import BODY_LIMIT_BYTES, AlertmanagerClient
 from bot.clients.alertmanager_types import AlertState, SilenceState, SilenceWish, exactly, moment
 from bot.clients.http import HttpClient
+from bot.clients.long_json import in_steps
 from bot.errors import Refused, Unavailable, Unknown, Unreachable
 from bot.matcher import Matcher
 from tests.wire.monitoring_room import alertmanager, free_port
@@ -267,6 +270,51 @@ async def test_ten_thousand_alerts_are_read_whole(server, asking, http):
     server.answer = answering(200, body)
     client = AlertmanagerClient(urls=[server.url], http=http, timeout_s=20)
     assert len({alert.fingerprint for alert in await client.alerts()}) == 10_000
+
+
+async def test_an_answer_that_is_too_long_says_so(server, http):
+    server.answer = answering(200, "[" + " " * BODY_LIMIT_BYTES + "]")
+    client = AlertmanagerClient(urls=[server.url], http=http, timeout_s=20)
+    with pytest.raises(Unavailable, match="answered with more than 32 MiB"):
+        await client.alerts()
+
+
+LONG = json.dumps([{"labels": {"a": "b"}, "alerts": [{"number": n, "text": "x" * 500} for n in range(30_000)]}])
+
+
+def test_a_long_answer_is_read_without_keeping_other_threads_from_their_work():
+    began = time.monotonic()
+    json.loads(LONG)
+    at_once_s = time.monotonic() - began
+
+    def longest_gap_s():
+        """Of this thread, while another one reads."""
+        reading = threading.Thread(target=in_steps, args=(LONG, 3))
+        last, longest = time.monotonic(), 0.0
+        reading.start()
+        while reading.is_alive():
+            time.sleep(0.0005)
+            last, longest = time.monotonic(), max(longest, time.monotonic() - last)
+        return longest
+
+    assert min(longest_gap_s() for _ in range(3)) < at_once_s / 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", " [ ] ", "{}", "null", '[{"a": [1, {"b": [2]}], "c": {}}, [], "x", -1.5]', '{"a" : "]" , "b":[ [[3]] ] }\n'],
+)
+@pytest.mark.parametrize("depth", [0, 1, 3, 9])
+def test_json_read_in_steps_means_the_same(text, depth):
+    assert in_steps(text, depth) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "[1", "[1,]", "[1 2]", "[] []", '{"a" 1}', '{"a": 1', "{1: 2}", '{"a": 1,}', "x"]
+)
+def test_broken_json_is_broken_in_steps_too(text):
+    with pytest.raises(json.JSONDecodeError):
+        in_steps(text, 3)
 
 
 def test_times_of_go_are_read_as_far_as_we_keep_them():

@@ -1,13 +1,14 @@
 """The rows kept equal to a real Alertmanager's word: what no webhook ever tells, and what happens while it is away."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
 
 from bot.alert_settings import AlertSettings, HeartbeatSettings
 from bot.alerts.model import State
+from bot.alerts.payload import fingerprint_of
 from bot.clients.alertmanager import AlertmanagerClient
 from bot.clients.alertmanager_types import SilenceWish
 from bot.clients.http import HttpClient
@@ -15,7 +16,7 @@ from bot.clients.prometheus import PrometheusClient
 from bot.errors import Unavailable
 from bot.matcher import Matcher
 from bot.metrics import Metrics
-from bot.services.reconciler import Reconciler
+from bot.services.reconciler import SETTLED_AFTER_S, Reconciler
 from tests.wire.alert_room import alert_room
 from tests.wire.monitoring_room import free_port, prometheus, serve_metrics
 from tests.wire.scripted_server import scripted_server
@@ -277,6 +278,110 @@ async def test_what_alertmanager_tells_nobody_of_because_of_the_hour_gets_no_car
         newer = AlertmanagerClient(urls=[server.url], http=http)
         await reconciler(room, settled_after_s=10**9).look(newer)
     assert [bool(await room.group(name)) for name in ("Asleep", "Awake", "Half")] == [False, True, True]
+
+
+def live(name, starts_at, *, receiver="bot", silenced_by=()):
+    """An alert as the API tells of it."""
+    status = {"state": "suppressed" if silenced_by else "active", "silencedBy": list(silenced_by), "inhibitedBy": []}
+    found = {"labels": labels(name, "db-1"), "annotations": {}, "startsAt": starts_at.isoformat(), "status": status}
+    return {**found, "fingerprint": fingerprint_of(found["labels"]), "receivers": [{"name": receiver}]}
+
+
+class Told:
+    """What an Alertmanager, or a Prometheus, that only exists as answers says now."""
+
+    def __init__(self, *alerts, running_s=3600.0):
+        self.alerts, self.running_s, self.away = list(alerts), running_s, False
+
+    async def answer(self, request):
+        if self.away:
+            return web.Response(status=503)
+        groups = [
+            {"receiver": row["receivers"][0], "labels": {"alertname": row["labels"]["alertname"]}, "alerts": [row]}
+            for row in self.alerts
+        ]
+        uptime = datetime.now(UTC) - timedelta(seconds=self.running_s)
+        said = {"alerts": self.alerts, "groups": groups, "silences": [], "status": {"uptime": uptime.isoformat()}}
+        return web.json_response(said[request.path.rpartition("/")[2]])
+
+    async def answer_as_prometheus(self, request):
+        rows = [
+            {"labels": row["labels"], "annotations": {}, "state": "firing", "activeAt": row["startsAt"], "value": "1"}
+            for row in self.alerts
+        ]
+        return web.json_response({"status": "success", "data": {"alerts": rows}})
+
+
+async def test_what_it_was_gathering_for_us_when_it_died_comes_by_prometheus_and_what_it_kept_from_us_does_not(
+    room, http
+):
+    await fires(room, "Ours", "db-1")  # so that this receiver is known to tell us
+    now = datetime.now(UTC)
+    told = Told(
+        live("Gathered", now), live("Hushed", now, silenced_by=["one"]), live("Elsewhere", now, receiver="pager")
+    )
+    async with scripted_server() as server, scripted_server() as figures:
+        server.answer, figures.answer = told.answer, Told(*told.alerts).answer_as_prometheus
+        client, asked = AlertmanagerClient(urls=[server.url], http=http), PrometheusClient(figures.url, timeout_s=10)
+        looking = reconciler(room, prometheus=asked, settled_after_s=10**9)
+        await looking.look(client)
+        assert await room.group("Gathered") is None
+        told.away = True
+        with pytest.raises(Unavailable):
+            await looking.look(client)
+        await looking.look(client)
+        (episode,) = (await room.group("Gathered")).episodes
+        assert episode.provisional
+        assert [await room.group(name) for name in ("Hushed", "Elsewhere")] == [None, None]
+        told.away, told.alerts = False, [live("Gathered", now, silenced_by=["two"])]
+        await looking.look(client)  # it is back, and no webhook comes: somebody has silenced it
+        await looking.look(client)
+        (episode,) = (await room.group("Gathered")).episodes
+        assert (episode.provisional, episode.silenced_by) == (False, ("two",))
+        asked.close()
+
+
+async def test_nothing_ends_before_every_sender_has_had_the_time_to_tell_a_new_alertmanager(room, http):
+    await fires(room, "Resent", "db-1")
+    told = Told(running_s=130)  # a minute, and an evaluation each minute
+    async with scripted_server() as server:
+        server.answer = told.answer
+        client = AlertmanagerClient(urls=[server.url], http=http)
+        looking = reconciler(room, settled_after_s=SETTLED_AFTER_S)
+        for _ in range(3):
+            await looking.look(client)
+        assert (await room.group("Resent")).firing == 1
+        told.running_s = 170
+        for _ in range(2):
+            await looking.look(client)
+        assert (await room.group("Resent")).firing == 0
+
+
+class Exploding(AlertmanagerClient):
+    """One whose first answer is such as nobody thought of."""
+
+    tries = 0
+
+    async def picture(self):
+        self.tries += 1
+        if self.tries == 1:
+            raise OverflowError("date value out of range")
+        return await super().picture()
+
+
+async def test_a_look_that_breaks_is_counted_and_told_in_the_log_and_the_next_one_comes(room, http, metrics, caplog):
+    room.client = Exploding(urls=[room.server.url], http=http)
+    looking = reconciler(room, metrics)
+    await looking.start()
+
+    async def looked():
+        return looking.started_at
+
+    await seen(looked)
+    await looking.close()
+    assert "quarterdeck_broken_total 1.0" in metrics.render().decode()
+    (record,) = [one for one in caplog.records if one.exc_info]
+    assert record.exc_info[0] is OverflowError
 
 
 async def test_it_looks_by_itself_at_the_start_and_when_it_is_woken(room):

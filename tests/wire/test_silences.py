@@ -260,6 +260,26 @@ async def test_one_that_cannot_be_kept_up_does_not_keep_the_others_from_it(room,
     await service(room).expire(row.am_id, SRE)
 
 
+async def test_until_resolved_waits_also_for_what_never_came_here_and_matches_as_alertmanager_does(room):
+    """Python would try this expression for minutes, and keep everything else waiting."""
+    slow = "a" * 40 + "!"
+    await room.server.post({**labels("Foreign"), "instance": slow})
+
+    async def held():
+        return await room.client.alerts(matchers("Foreign"))
+
+    async with asyncio.timeout(30):
+        while not await held():
+            await asyncio.sleep(0.05)
+    wide = (*matchers("Foreign"), Matcher("instance", "(a+)+!?!", is_regex=True))
+    made = await service(room).create(Wanted(matchers=wide, ends_at=None), SRE)
+    room.ahead = timedelta(minutes=5)
+    await service(room).keep()
+    row = next(one for one in await room.store.open_silences() if one.matchers == wide)
+    assert row.ends_at > made.ends_at
+    await service(room).expire(row.am_id, SRE)
+
+
 # ---- lost answers --------------------------------------------------------------------------------------------------
 
 

@@ -222,10 +222,10 @@ def hit_lines(hits: Hits, group: AlertGroup | None) -> list[str]:
         fire = "fires" if hits.total == 1 else "fire"
         return [f"It meets {counted(hits.total, 'alert')} that {fire} now{quiet}: {names}"]
     if not own:
-        return [f"It meets **nothing of this card**, but {counted(others, 'other alert')}{quiet}: {names}"]
+        return [f"It meets **nothing of this card**, but {counted(others, 'other alert')}{quiet}.", f"By name: {names}"]
     if not others:
         return [f"It meets {own} of this card{quiet}, and nothing else."]
-    return [f"It meets {own} of this card and **{counted(others, 'other alert')}**{quiet}: {names}"]
+    return [f"It meets {own} of this card and **{counted(others, 'other alert')}**{quiet}.", f"By name: {names}"]
 
 
 def _demand(interaction: discord.Interaction[Any], alerting: Alerting, wanted: Sequence[Matcher]) -> None:

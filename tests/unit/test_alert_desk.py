@@ -2,6 +2,7 @@
 
 from datetime import datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from bot.ops.store import Store
 from bot.policy import Sight
 from tests.unit.inbox_room import BEGUN, SETTINGS, InboxRoom, alert, inbox_room, later, seen
 
-CRITICAL = {"severity": "critical"}
+CRITICAL: dict[str, Any] = {"severity": "critical"}
 
 
 async def events(room: InboxRoom) -> list[tuple[str, str, str]]:

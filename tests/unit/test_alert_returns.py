@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from bot.alerts.model import PROMETHEUS, Matcher, SeenSilence
 from tests.unit.inbox_room import BEGUN, DEAF, KEY, InboxRoom, alert, inbox_room, later, seen
 
-CRITICAL = {"severity": "critical"}
+CRITICAL: dict[str, Any] = {"severity": "critical"}
 END = later(minutes=5)
 FIRST, REFIRED, JOINED = "first firing", "fires again", "new since the ack"
 

@@ -1,6 +1,7 @@
 """What is said before a silence is made, and which silences one press on a card may end. Decided from rows alone."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ def test_alerts_of_other_cards_are_never_counted_as_this_cards() -> None:
     shown = group(episode("a"), episode("b"), resolved("c"))
     own, foreign = [one.fingerprint for one in shown.episodes], [f"other-{number}" for number in range(5)]
     met = Hits(5, (("DiskFull", 5),), ("prod",), 0, frozenset(foreign))
-    assert hit_lines(met, shown) == ["It meets **nothing of this card**, but 5 other alerts: DiskFull 5x"]
+    assert hit_lines(met, shown) == ["It meets **nothing of this card**, but 5 other alerts.", "By name: DiskFull 5x"]
     both = Hits(6, (("DiskFull", 5), ("HighCPUUsage", 1)), ("prod",), 0, frozenset([*foreign, own[0]]))
     assert hit_lines(both, shown)[0].startswith("It meets 1 of this card and **5 other alerts**")
     alone = Hits(2, (("HighCPUUsage", 2),), ("prod",), 0, frozenset(own[:2]))
@@ -45,9 +46,7 @@ def test_a_label_whose_name_no_matcher_can_be_written_with_does_not_stand_in_the
         ({"kind": SilenceKind.FOREIGN}, False),
     ],
 )
-def test_one_press_on_a_card_ends_what_was_made_for_it_and_nothing_wider(
-    changes: dict[str, object], ends: bool
-) -> None:
+def test_one_press_on_a_card_ends_what_was_made_for_it_and_nothing_wider(changes: dict[str, Any], ends: bool) -> None:
     assert made_for(silence(**changes), group()) is ends
 
 

@@ -151,7 +151,7 @@ async def test_the_end_waits_for_no_picture(cache: Path) -> None:
     await asyncio.sleep(0.05)
     began = time.monotonic()
     await charts.close()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 10
     for outcome in await asyncio.gather(*asked, return_exceptions=True):
         assert isinstance(outcome, Unavailable)
     assert await gone(pid)

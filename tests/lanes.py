@@ -27,8 +27,8 @@ GROUPS: Mapping[str, Lanes] = {
         "estate": ("tests/infra/test_*.py",),
     },
     "sandbox": {
-        "wire": ("tests/wire/test_*.py", "tests/crash/test_*.py", "tests/page/test_*.py"),
-        "story": ("tests/story/test_*.py",),
+        "wire": ("tests/wire/test_*.py", "tests/crash/test_*.py"),
+        "story": ("tests/story/test_*.py", "tests/page/test_*.py"),
     },
 }
 """Which files the lanes of a group run; a file belongs to the first lane that names it."""

@@ -338,7 +338,8 @@ def silence_line(silence: Silence | None, *, before: str = "") -> str:
 def _held(sight: GroupSight) -> str:
     group = sight.group
     if not group.firing:
-        return f"over {stamp(group.closed_at)}" if group.closed_at else ""
+        had = f"{escape(group.acked_by, 40)} had it" if group.acked_by else "nobody had it"
+        return f"over {stamp(group.closed_at)} · {had}" if group.closed_at else ""
     if group.acked_by:
         since = f" since {stamp(group.acked_at)}" if group.acked_at else ""
         new = sum(episode.firing and not episode.acked_by and not episode.suppressed for episode in group.episodes)

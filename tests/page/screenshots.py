@@ -113,7 +113,7 @@ async def _chaos(desk: Visitor, folder: Path) -> None:
 async def _play(browser: Browser, url: str, folder: Path) -> None:
     desk = await _visitor(browser, url, DESKTOP, "dark", tour=True)
     await desk.tour.get_by_role("button", name="Do it for me").click()
-    await expect(desk.tour).to_contain_text("1 of 4 done", timeout=RUN_MS)
+    await expect(desk.tour).to_contain_text("1 of 5 done", timeout=RUN_MS)
     await _shoot(desk, folder, "desktop-tour")
     phone = await _visitor(browser, url, PHONE, "light", tour=True)
     await _shoot(phone, folder, "phone-tour")

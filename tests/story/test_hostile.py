@@ -24,6 +24,24 @@ OURS = (
     r"(?<!\\)\[`?(?:[0-9a-f]{7}|#\d+|[\w ]+)`?\](?=\s|$)",
 )
 """The bot's own markup beside foreign text: what begins a line in bold, times, numbers of events, links to GitHub."""
+KNOWN = {
+    "service": "app",
+    "environment": "dev",
+    "operation": "1",
+    "action": "deploy:run",
+    "reason": "because",
+    "panel": "cpu",
+    "promql": "up",
+    "alert": "1",
+    "matchers": 'alertname="AppDown"',
+    "length": "1h",
+    "silence": "1",
+    "window": "1",
+    "person": "sre",
+    "until": "4h",
+    "to": "sre",
+}
+"""What is typed into the other options that a command cannot do without."""
 AT_ONCE = 6
 OPTION_MAX = 6000
 REASON_MAX = 500
@@ -75,11 +93,10 @@ async def refused_messages(world: World, after: int) -> list[str]:
 
 async def string_options(world: World) -> list[tuple[str, str, dict[str, str]]]:
     """Every option of every command that takes any text: (command, option, values for the other required ones)."""
-    known = {"service": "app", "environment": "dev", "operation": "1", "action": "deploy:run", "reason": "because"}
     found = []
     for command in _leaves((await world.state())["commands"]):
         options = command["options"]
-        required = {o["name"]: known[o["name"]] for o in options if o.get("required") and o["name"] in known}
+        required = {o["name"]: KNOWN[o["name"]] for o in options if o.get("required")}
         for option in options:
             if option["type"] == 3 and not option.get("choices"):
                 others = {name: value for name, value in required.items() if name != option["name"]}

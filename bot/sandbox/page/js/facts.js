@@ -17,14 +17,22 @@
  * @property {number} edited_s 0: never
  * @property {number} ended_s 0: not yet
  *
+ * @typedef {object} Alert One group of alerts as its card tells it.
+ * @property {boolean} taken whether somebody has it, or had it when it ended
+ * @property {boolean} over
+ * @property {Message} message
+ * @property {number} told_s when the card was written last
+ *
  * @typedef {object} Facts
  * @property {Card[]} cards oldest first
  * @property {number[]} cuts when Discord refused a request
- * @property {Message[]} alerts
+ * @property {Alert[]} alerts
  */
 
 const HEADLINE = /^\*\*([A-Z]+) ([^*]+)\*\* · #\d+\n(\S+) > (\S+)/;
 const ENDED = /\bended <t:(\d+)/;
+const ALERT = /\[\d+ firing \/ \d+\]|\bRESOLVED\b/;
+const TAKEN = /^(?!\*\*nobody )\*\*[^*\n]+ has it\*\*|^over .* · (?!nobody had it$).+ had it$/m;
 
 /** @param {Message} message @returns {Card | null} null when the message is no operation's card */
 export function cardOf(message) {
@@ -34,10 +42,20 @@ export function cardOf(message) {
   return {
     ...{ kind, status, service, environment, text: message.text, message },
     created_s: Date.parse(message.created_at) / 1000,
-    edited_s: message.edited_at ? Date.parse(message.edited_at) / 1000 : 0,
+    edited_s: editedAt(message),
     ended_s: Number(ENDED.exec(message.text)?.[1] ?? 0),
   };
 }
+
+/** @param {Message} message @returns {Alert | null} null when the message is no card of alerts */
+export function alertOf(message) {
+  if (message.ephemeral || !ALERT.test(message.text)) return null;
+  const told_s = editedAt(message) || Date.parse(message.created_at) / 1000;
+  return { taken: TAKEN.test(message.text), over: /\bRESOLVED\b/.test(message.text), message, told_s };
+}
+
+/** @param {Message} message @returns {number} 0: never */
+const editedAt = (message) => (message.edited_at ? Date.parse(message.edited_at) / 1000 : 0);
 
 /**
  * @param {Facts} facts

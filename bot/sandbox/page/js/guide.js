@@ -9,6 +9,8 @@ import { byAge } from "./store.js";
 
 /** @typedef {import("./facts.js").Facts} Facts */
 /** @typedef {import("./facts.js").Card} Card */
+/** @typedef {import("./facts.js").Alert} Alert */
+/** @typedef {Card | Alert} Shown */
 
 const PATIENCE_MS = 120_000;
 const LOOK_MS = 500;
@@ -45,11 +47,11 @@ export class Guide {
     this.running.abort(new DOMException("stopped", "AbortError"));
   }
 
-  /** Act as a member, in #ops. @param {string} user */
-  be(user) {
+  /** Act as a member, in a channel or a thread. @param {string} user @param {string} [place] its id; nothing: #ops */
+  be(user, place) {
     const { store } = this.rooms;
     store.act(user);
-    store.show(store.channelId("ops"));
+    store.show(place ?? store.channelId("ops"));
   }
 
   /** Lay a command ready: the visitor only has to send it. @param {string} user @param {string} line */
@@ -63,10 +65,10 @@ export class Guide {
     this.rooms.world.point(name);
   }
 
-  /** Show a card, and put the focus on one of its buttons when it has it. @param {Card | undefined} card @param {string} [label] */
+  /** Show a card, and put the focus on one of its buttons when it has it. @param {Shown | undefined} card @param {string} [label] */
   showCard(card, label = "") {
     if (!card) return;
-    this.rooms.store.show(this.rooms.store.channelId("ops"));
+    this.rooms.store.show(this.rooms.store.placeOf(card.message));
     this.rooms.list.showMessage(card.message.id, label);
   }
 
@@ -102,9 +104,9 @@ export class Guide {
     return card;
   }
 
-  /** Press a button of a card as a member. @param {string} user @param {Card} card @param {string} label */
+  /** Press a button of a card as a member. @param {string} user @param {Shown} card @param {string} label */
   async press(user, card, label) {
-    this.be(user);
+    this.be(user, this.rooms.store.placeOf(card.message));
     const found = await this.until(`the button ${label}`, () => {
       const now = this.rooms.store.message(card.message.id);
       return now && buttonOf(now, label) ? { now, button: buttonOf(now, label) } : undefined;
@@ -133,6 +135,13 @@ export class Guide {
   async push(name) {
     const commit = COMMITS.find((one) => one.name === name);
     await commit?.push(commit.title);
+  }
+
+  /** Make something fire, or calm it down: a host's real figures, and where nothing measures a captured payload. @param {boolean} on */
+  async trouble(on) {
+    const measured = this.rooms.store.monitoring?.present;
+    if (measured) await api.lever("/monitoring", { lever: "burn_cpu", environment: "prod", on });
+    else await api.lever("/alerts", { fixture: on ? "firing-single" : "resolved-single" });
   }
 
   /** Cut Discord off from the bot for a while, its gateway included. @param {number} for_s */

@@ -9,20 +9,18 @@
  * @property {string} hand what the button says that lays it ready for the visitor
  * @property {(facts: Facts) => boolean} done whether the world has reached it
  * @property {(guide: Guide) => any} how lay it ready: the right member, the right place, the line or the button
- * @property {(guide: Guide) => Promise<any>} [act] do it, and wait until it is done
+ * @property {(guide: Guide) => Promise<any>} act do it, and wait until it is done
  *
  * @typedef {object} Step
  * @property {string} key
  * @property {string} title
  * @property {string} text
  * @property {Task[]} tasks in their order
- * @property {(state: import("./types.js").State) => boolean} [offered] whether this world can do it
  */
 
 import { cardsThat, unplugged } from "./facts.js";
 
 const PLUG_S = 8;
-const ALERTS = /^(alerts?|silences?|silence)\b/;
 const dev = { service: "app", environment: "dev" };
 const prod = { service: "app", environment: "prod" };
 
@@ -38,6 +36,8 @@ const broken = (facts) => toDev(facts).filter((one) => one.status === "failed" &
 const rolledBack = (facts) => cardsThat(facts, { kind: "ROLLBACK", environment: "dev" });
 /** @param {Facts} facts */
 const underway = (facts) => toDev(facts).filter((one) => !one.ended_s);
+/** @param {Facts} facts */
+const firing = (facts) => facts.alerts.filter((one) => !one.over);
 /** @param {import("./facts.js").Card} one */
 const succeeded = (one) => one.status === "succeeded";
 
@@ -153,23 +153,54 @@ export const STEPS = [
   },
   {
     key: "alert",
-    title: "Silence an alert",
-    text: "An alert comes in, somebody takes it and silences it.",
-    offered: (state) => state.commands.some((one) => ALERTS.test(one.name)),
+    title: "Take an alert",
+    text: "Something of prod is in trouble. One card tells it, and stays true: who has it, how many fire, when it is over.",
     tasks: [
       {
         text: "an alert comes in",
-        hand: "Show #alerts",
+        hand: "Make it fire, show its channel",
         done: (facts) => facts.alerts.length > 0,
-        how: (guide) => guide.rooms.store.show(guide.rooms.store.channelId("alerts")),
+        how: async (guide) => {
+          guide.be("sre", guide.rooms.store.channelId("alerts"));
+          await guide.trouble(true);
+        },
+        act: async (guide) => {
+          guide.be("sre", guide.rooms.store.channelId("alerts"));
+          await guide.trouble(true);
+          guide.showCard(await guide.until("the alert", () => firing(guide.facts()).at(-1)));
+        },
       },
       {
-        text: "somebody silences it",
-        hand: "Show #alerts as sre",
-        done: (facts) => facts.alerts.some((one) => /\bsilenced\b/i.test(one.text)),
+        text: "sre presses Ack on its card",
+        hand: "Become sre, show the card",
+        done: (facts) => facts.alerts.some((one) => one.taken),
         how: (guide) => {
-          guide.be("sre");
-          guide.rooms.store.show(guide.rooms.store.channelId("alerts"));
+          const card = firing(guide.facts()).at(-1);
+          if (card) guide.be("sre", guide.rooms.store.placeOf(card.message));
+          guide.showCard(card, "Ack");
+        },
+        act: (guide) =>
+          guide.insist(
+            "the ack",
+            () => guide.facts().alerts.some((one) => one.taken),
+            () => undefined,
+            async () => {
+              const card = firing(guide.facts()).findLast((one) => !one.taken);
+              if (card) await guide.press("sre", card, "Ack");
+            },
+          ),
+      },
+      {
+        text: "the trouble ends, and the card says RESOLVED",
+        hand: "End it, show the card",
+        done: (facts) => facts.alerts.some((one) => one.taken && one.over),
+        how: async (guide) => {
+          guide.showCard(guide.facts().alerts.findLast((one) => one.taken));
+          await guide.trouble(false);
+        },
+        act: async (guide) => {
+          await guide.trouble(false);
+          await guide.until("the end of the alert", () => guide.facts().alerts.some((one) => one.taken && one.over));
         },
       },
     ],

@@ -4,7 +4,7 @@
  */
 
 import { byId, el, fill } from "./dom.js";
-import { cardOf } from "./facts.js";
+import { alertOf, cardOf } from "./facts.js";
 import { byAge, notes } from "./store.js";
 import { STEPS } from "./steps.js";
 import { toast } from "./toasts.js";
@@ -40,14 +40,17 @@ export class Tour {
   /** @returns {Facts} what happened since the tour began */
   facts() {
     const { store } = this;
-    const since = (/** @type {string} */ name) =>
-      store.room(store.channelId(name)).filter((one) => byAge(one.id, this.kept.since) > 0);
+    const room = (/** @type {string} */ name) => store.room(store.channelId(name));
     return {
-      cards: since("ops")
+      cards: room("ops")
+        .filter((one) => byAge(one.id, this.kept.since) > 0)
         .map(cardOf)
         .filter((one) => one !== null),
       cuts: store.cuts.filter((at_s) => at_s > this.kept.since_s),
-      alerts: ALERTS.flatMap(since).filter((one) => !one.ephemeral),
+      // An alert that comes again has the card of the last time, so that the card's last word counts, not its first.
+      alerts: ALERTS.flatMap(room)
+        .map(alertOf)
+        .filter((one) => one !== null && one.told_s > this.kept.since_s),
     };
   }
 
@@ -81,11 +84,10 @@ export class Tour {
     const { store } = this;
     if (!this.kept.open || !this.informed) return;
     const facts = this.facts();
-    const steps = STEPS.filter((one) => one.offered?.(store.state) ?? true);
-    const reached = new Map(steps.map((one) => [one.key, progress(one, facts)]));
+    const reached = new Map(STEPS.map((one) => [one.key, progress(one, facts)]));
     const isDone = (/** @type {Step} */ one) => reached.get(one.key) === one.tasks.length;
-    const done = steps.filter(isDone);
-    const current = steps.find((one) => one.key === this.chosen) ?? steps.find((one) => !isDone(one));
+    const done = STEPS.filter(isDone);
+    const current = STEPS.find((one) => one.key === this.chosen) ?? STEPS.find((one) => !isDone(one));
     const now = JSON.stringify([[...reached], current?.key, this.busy]);
     if (now === this.drawn) return;
     if (this.drawn) this.#announce(done);
@@ -96,8 +98,8 @@ export class Tour {
       : undefined;
     fill(
       this.node,
-      this.#head(steps, done.length),
-      el("ol", { class: "tour-steps" }, ...steps.map((one, index) => this.#tab(one, index, isDone(one), one === current))),
+      this.#head(done.length),
+      el("ol", { class: "tour-steps" }, ...STEPS.map((one, index) => this.#tab(one, index, isDone(one), one === current))),
       current ? this.#body(current, reached.get(current.key) ?? 0) : ending(this.guide),
     );
     if (focus) this.#focus(focus);
@@ -115,8 +117,8 @@ export class Tour {
     if (fresh.length) byId("announcer").textContent = `Tour: ${fresh.map((one) => one.title).join(", ")}, done.`;
   }
 
-  /** @param {Step[]} steps @param {number} done */
-  #head(steps, done) {
+  /** @param {number} done */
+  #head(done) {
     const again = el(
       "button",
       { class: "text-button", type: "button", data: { key: "again" }, on: { click: () => this.restart() } },
@@ -135,7 +137,7 @@ export class Tour {
       "header",
       { class: "tour-head" },
       el("h2", null, "Guided tour"),
-      el("span", { class: "tour-count" }, `${done} of ${steps.length} done`),
+      el("span", { class: "tour-count" }, `${done} of ${STEPS.length} done`),
       done ? again : null,
       close,
     );
@@ -206,7 +208,7 @@ export class Tour {
     forMe.addEventListener("click", () => this.#act(step));
     const mine = el("button", { class: "button small secondary", type: "button", data: { key: "how" } }, task.hand);
     mine.addEventListener("click", () => this.#attempt(() => task.how(this.guide)));
-    return el("div", { class: "row" }, step.tasks.every((one) => one.act) ? forMe : null, mine);
+    return el("div", { class: "row" }, forMe, mine);
   }
 
   #onwards() {
@@ -222,7 +224,7 @@ export class Tour {
     await this.#attempt(() =>
       this.guide.run(async () => {
         for (let at = progress(step, this.facts()); at < step.tasks.length; at = Math.max(at + 1, progress(step, this.facts())))
-          await step.tasks[at].act?.(this.guide);
+          await step.tasks[at].act(this.guide);
       }),
     );
     this.busy = "";

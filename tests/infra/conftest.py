@@ -120,21 +120,21 @@ def control_begun(estate: Estate, bootstrapped: Made) -> tuple[Stack, Started, S
 
 
 @pytest.fixture(scope="session")
-def control(control_begun: tuple[Stack, Started, Started], stopwatch: Stopwatch) -> Applied:
+def control(estate: Estate, control_begun: tuple[Stack, Started, Started], stopwatch: Stopwatch) -> Applied:
     """The root control, applied, also in the second region."""
     stack, begun, second = control_begun
     with stopwatch.step("control: what is left to wait for"):
         run = begun.end().ok()
         second.end().ok()
     stopwatch.note("control: apply, from begin to end", run.seconds)
+    for region in (REGION, SECOND_REGION):
+        estate.publish_image(region)
     return Applied(stack, run)
 
 
 @pytest.fixture(scope="session")
-def dev(estate: Estate, control: Applied, stopwatch: Stopwatch) -> Applied:
-    """The root dev, applied; prod is begun after it, because its load balancer takes a minute."""
-    for region in (REGION, SECOND_REGION):
-        estate.publish_image(region)
+def dev(estate: Estate, prod_begun: tuple[Stack, Started], stopwatch: Stopwatch) -> Applied:
+    """The root dev, applied beside prod, whose load balancer takes a minute."""
     estate.write_variables("dev", DEV)
     stack = estate.stack("dev")
     with stopwatch.step("dev: apply"):
@@ -143,7 +143,7 @@ def dev(estate: Estate, control: Applied, stopwatch: Stopwatch) -> Applied:
 
 
 @pytest.fixture(scope="session")
-def prod_begun(estate: Estate, dev: Applied) -> tuple[Stack, Started]:
+def prod_begun(estate: Estate, control: Applied) -> tuple[Stack, Started]:
     """The root prod while it is applied."""
     estate.write_variables("prod", {**PROD, "certificate_arn": estate.certificate(), "failover": estate.failover()})
     stack = estate.stack("prod")

@@ -61,7 +61,7 @@ def test_a_secret_is_in_the_parameter_and_in_no_version_of_the_state(estate, dev
     assert SECRET not in estate.state_text(state_key("dev"))
 
 
-def test_a_second_plan_of_dev_says_no_changes(dev, prod_begun, stopwatch):
+def test_a_second_plan_of_dev_says_no_changes(dev, stopwatch):
     with stopwatch.step("dev: second plan"):
         looked = look(dev.stack)
     assert looked.unexplained("dev") == {} and looked.idle("dev") == []

@@ -42,10 +42,8 @@ async def test_every_kind_of_component_can_be_pressed(guest: Visitor) -> None:
     assert await link.get_attribute("rel") == "noopener noreferrer nofollow"
     for name in ("A red square", "Red, in a gallery", "Blue, in a gallery"):
         picture = shown.get_by_role("img", name=name)
-        await picture.scroll_into_view_if_needed()
-        await page.wait_for_function(
-            "image => image.complete && image.naturalWidth === 48", arg=await picture.element_handle()
-        )
+        await picture.hover()  # it is loaded when it comes into view
+        await expect(picture).to_have_js_property("naturalWidth", 48)
     await expect(shown.get_by_role("link", name="report.txt")).to_contain_text("12 bytes")
 
 

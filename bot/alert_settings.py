@@ -125,6 +125,8 @@ class HeartbeatSettings(Section):
 
     name: str = Field(default="Watchdog", min_length=1, max_length=100)
     """The alert's label `alertname`."""
+    environment: str = Field(default="", max_length=100)
+    """The alert's environment label; none: that of the cluster that is asked, whatever its environment."""
     every_s: int = Field(default=180, ge=5, le=86400)
     grace_s: int = Field(default=120, ge=0, le=3600)
     channel: Name = "ops"
@@ -187,9 +189,9 @@ class AlertSettings(Section):
             raise ValueError(f"a route may not be named {DEFAULT_ROUTE!r}: alerts.channel and alerts.role are that one")
         if len(set(names)) != len(names):
             raise ValueError("two routes have the same name")
-        beats = [beat.name for beat in self.heartbeats]
+        beats = [(beat.name, beat.environment) for beat in self.heartbeats]
         if len(set(beats)) != len(beats):
-            raise ValueError("two heartbeats have the same name")
+            raise ValueError("two heartbeats have the same name and environment")
         if self.oncall is None and any(step.oncall for route in self.routes for step in route.escalation):
             raise ValueError("an escalation step says oncall = true, but there is no [alerts.oncall]")
         return self

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import sqlite
 
-from bot.alert_settings import AlertSettings
+from bot.alert_settings import AlertSettings, EscalationStep
 from bot.alerts import pings
 from bot.alerts.model import OWN, Reason, card_key
 from bot.alerts.routes import Route, Routes
+from bot.alerts.tellers import cluster_of
 from bot.db.cards import Priority, mark_dirty
 from bot.db.database import Database
 from bot.db.tables import alert_moments, alert_pings
@@ -74,6 +75,7 @@ class Calls:
         self.record = record
         self.clean = clean
         self.api_speaks = bool(settings.alertmanagers)
+        self.cluster = cluster_of(settings)
         self._channels = dict(channels)
         self._listeners: list[Callable[[], None]] = []
         self._heartbeats = frozenset(beat.name for beat in settings.heartbeats)
@@ -172,6 +174,17 @@ class Calls:
         """Until when quiet hours hold back what would call somebody about that group now."""
         hours = self.route_of(row).quiet_hours
         return pings.held_until(hours, at, severity=row["severity"], severities=self.settings.severities)
+
+    def due_at(self, row: Row, step: EscalationStep, now: datetime) -> datetime:
+        """When that step of a group that waits is due: quiet hours that held it back give it its whole time anew.
+
+        Else all steps of a night would be due in the minute in which it ends.
+        """
+        waits_since: datetime = row["unacked_since"]
+        if row["severity"] != self.settings.severities[-1]:
+            ended = pings.last_end(self.route_of(row).quiet_hours, now)
+            waits_since = max(waits_since, ended or waits_since)
+        return waits_since + timedelta(seconds=step.after_s)
 
     def mark_ping(self, connection: Connection, ping_id: int, row: Row) -> None:
         """Have the ping's own card posted."""

@@ -86,7 +86,7 @@ class Desk(Groups, Reading):
         return group
 
     async def unack(self, group_id: int, person: str, at: datetime | None = None) -> AlertGroup:
-        """Give it back: it waits for somebody again, from now on.
+        """Give it back: it waits for somebody again, from now on; while all that fires is quiet, for nobody.
 
         Raises:
             Refused: there is no such group, or nobody has it.
@@ -99,8 +99,9 @@ class Desk(Groups, Reading):
                 raise Refused("Nobody has it, so there is nothing to give back.", rule="ack", hint="Nothing changed.")
             theirs = update(alert_episodes).where(e.group_id == group_id, e.member, e.state == State.FIRING.value)
             db.execute(theirs.values(acked_by="", acked_at=None))
-            values = {"acked_by": "", "acked_at": None, "unacked_since": at, "escalation_step": 0}
-            db.execute(_CHANGE.values(**values), {"wanted_id": group_id})
+            loud = self._counted(db, row, at)["unacked_since"] is not None
+            waits = {"unacked_since": at if loud else None, "escalation_step": 0}
+            db.execute(_CHANGE.values(acked_by="", acked_at=None, **waits), {"wanted_id": group_id})
             text = f"{person} gave {row['title']} back; {row['acked_by']} had it."
             self._note(db, row, "alert.unacked", person, text, at)
             return self._group(db, group_id)
@@ -317,8 +318,13 @@ class Desk(Groups, Reading):
     # ---- escalation --------------------------------------------------------------------------------------------
 
     async def due_escalations(self, now: datetime) -> tuple[DueEscalation, ...]:
-        """The next step of each group that nobody has taken in time. Quiet hours put off all but the worst severity."""
-        statement = select(alert_groups).where(g.closed_at.is_(None), g.unacked_since.is_not(None))
+        """The next step of each group that nobody has taken in time, unless all that fires of it is quiet.
+
+        Quiet hours put off all but the worst severity, and what waited through them waits anew when they end.
+        """
+        statement = select(alert_groups).where(
+            g.closed_at.is_(None), g.unacked_since.is_not(None), g.suppressed < g.firing
+        )
 
         def work(db: Connection) -> tuple[DueEscalation, ...]:
             due = []
@@ -327,7 +333,7 @@ class Desk(Groups, Reading):
                 step = row["escalation_step"]
                 if step >= len(steps):
                     continue
-                due_at = row["unacked_since"] + timedelta(seconds=steps[step].after_s)
+                due_at = self.due_at(row, steps[step], now)
                 if due_at <= now and self.held(row, now) is None:
                     due.append((row, step, steps[step], due_at))
             groups = self.load(db, [row["id"] for row, *_ in due])
@@ -350,6 +356,8 @@ class Desk(Groups, Reading):
         def work(db: Connection) -> Ping | None:
             row = self.row(db, group_id)
             if row is None or row["unacked_since"] is None or row["escalation_step"] != step or row["closed_at"]:
+                return None
+            if row["suppressed"] >= row["firing"]:
                 return None
             db.execute(_CHANGE.values(escalation_step=step + 1), {"wanted_id": group_id})
             stamp = f"{row['unacked_since'].isoformat()}:{step}"

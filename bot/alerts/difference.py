@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Text, bindparam, select, type_coerce, union
 
 from bot.alert_settings import AlertSettings
-from bot.alerts import episodes
+from bot.alerts import episodes, tellers
 from bot.alerts.episodes import Known, canonical
 from bot.alerts.groups import Origin
 from bot.alerts.model import OWN, PROMETHEUS, Labels, Matcher, SeenAlert, SeenGroup, SeenSilence, Snapshot, State
@@ -23,6 +23,8 @@ ADOPTED_AFTER_LOOKS = 3
 """Something may fire for as long as so many looks take before it counts as missed: Alertmanager gathers a group before
 it tells of it.
 """
+HEARTBEAT = "heartbeat"
+"""The outcome of a payload that held nothing else."""
 LABEL_KEYS = "api/"
 """The group keys of groups that no webhook has told of yet begin so, with what is known of them behind."""
 
@@ -40,19 +42,24 @@ _FIRING = (
         e.told_at,
         e.missing_since,
         e.provisional,
+        e.told_by,
         g.group_key,
     )
     .join(alert_groups, g.id == e.group_id)
     .where(e.state == State.FIRING.value, _THEIRS)
 )
 _UNCONFIRMED = (
-    select(e.id, e.fingerprint, e.starts_at, e.group_id, e.told_at)
+    select(e.id, e.fingerprint, e.starts_at, e.group_id, e.told_at, e.told_by)
     .join(alert_groups, g.id == e.group_id)
     .where(e.state == State.RESOLVED.value, e.confirmed.is_(False), _THEIRS)
 )
-_RECEIVERS = union(
-    select(g.receiver).where(g.receiver != ""), select(alert_payloads.c.receiver).where(alert_payloads.c.receiver != "")
+_p = alert_payloads.c
+RECEIVERS = union(
+    select(g.receiver).where(g.receiver != ""),
+    # A heartbeat may have a receiver of its own, which says nothing of where alerts go.
+    select(_p.receiver).where(_p.receiver != "", _p.applied_at.is_not(None), _p.outcome != HEARTBEAT),
 )
+"""Alertmanager's receivers whose webhooks with alerts come here, as far as they have come."""
 _OPEN_SILENCES = select(s.am_id, s.ends_at, s.noted_at).where(s.ended_at.is_(None))
 _IN_FORCE = select(s.matchers).where(s.ended_at.is_(None), s.starts_at <= bindparam("at"), s.ends_at > bindparam("at"))
 
@@ -72,6 +79,12 @@ class Difference:
     reports: list[tuple[Origin, list[SeenAlert]]] = field(default_factory=list)
     """What no webhook has told of, by group."""
     silences: list[SeenSilence] = field(default_factory=list)
+    unsilenced: set[int] = field(default_factory=set)
+    """Groups of which something fires on whose silence is over."""
+    learnt: set[str] = field(default_factory=set)
+    """Tellers that prove to be the asked cluster's."""
+    elsewhere: set[int] = field(default_factory=set)
+    """Groups of which something is missing here that another Alertmanager has told of: it ends nothing."""
     over: list[str] = field(default_factory=list)
     moved: set[int] = field(default_factory=set)
     """Groups one of whose silences ends at another time now."""
@@ -95,6 +108,10 @@ def is_later(one: SeenAlert, starts_at: datetime) -> bool:
     return episodes.whole_second(one.alert.starts_at) > starts_at + episodes.SAME_START
 
 
+def _same_start(one: SeenAlert, starts_at: datetime) -> bool:
+    return abs(episodes.whole_second(one.alert.starts_at) - starts_at) <= episodes.SAME_START
+
+
 class _Look:
     """One snapshot on its way to a difference."""
 
@@ -104,6 +121,8 @@ class _Look:
         beats = {beat.name for beat in settings.heartbeats}
         self._seen = {one.alert.fingerprint: one for one in snapshot.alerts if one.alert.name not in beats}
         self._found = Difference()
+        self._asked = frozenset((tellers.NOBODY,))
+        """The tellers for whose alerts this API can speak."""
         self._provisional: dict[str, Origin] = {}
         """Where what only Prometheus has told of stands so far, by fingerprint."""
 
@@ -114,9 +133,13 @@ class _Look:
         if self._snapshot.source == PROMETHEUS:
             self._only_prometheus(told, others, _in_force(connection, self._snapshot.at))
             return self._found
+        cluster = tellers.cluster_of(self._settings)
+        self._asked = tellers.asked(connection, cluster)
+        begun = {one.alert.fingerprint: episodes.whole_second(one.alert.starts_at) for one in self._snapshot.alerts}
+        self._found.learnt = tellers.proven(connection, cluster, firing, begun)
         fresh = [*self._firing(firing), *self._unknown(told, others)]
         if fresh:
-            self._place(fresh, set(connection.execute(_RECEIVERS).scalars()))
+            self._place(fresh, set(connection.execute(RECEIVERS).scalars()))
         if self._snapshot.settled:
             self._confirm(connection.execute(_UNCONFIRMED).all())
         self._silences(connection.execute(_OPEN_SILENCES).all(), firing)
@@ -127,6 +150,9 @@ class _Look:
         found, renewed = self._found, []
         for row in firing:
             one = self._seen.get(row.fingerprint)
+            if row.told_by not in self._asked and (one is None or not _same_start(one, row.starts_at)):
+                self._told_elsewhere(row)
+                continue
             if one is None:
                 self._absent(row)
                 continue
@@ -138,6 +164,8 @@ class _Look:
                 renewed.append(one)
             if (sorted(one.silenced_by), one.inhibited) != (sorted(json.loads(row.silenced_by)), row.inhibited):
                 found.quiet.append((row.id, row.group_id, one))
+                if not one.suppressed and json.loads(row.silenced_by):
+                    found.unsilenced.add(row.group_id)
         return renewed
 
     def _absent(self, row: Any) -> None:
@@ -149,6 +177,13 @@ class _Look:
         elif row.missing_since < at:
             self._found.gone[row.id] = row.missing_since
 
+    def _told_elsewhere(self, row: Any) -> None:
+        """What is missing here and was told by somebody whom this API need not know: noted, and left alone."""
+        late = self._snapshot.settled and row.told_at < self._snapshot.at
+        if late and row.told_by not in self._found.learnt and row.missing_since is None:
+            self._found.missing.append(row.id)
+            self._found.elsewhere.add(row.group_id)
+
     def _unknown(self, told: set[str], others: Mapping[str, Known]) -> list[SeenAlert]:
         """What is seen to fire and does not by the rows: opened again here, or missed so far."""
         missed, at = [], self._snapshot.at
@@ -158,7 +193,8 @@ class _Look:
             if fingerprint in told:
                 continue
             if known is not None and not is_later(one, known.starts_at):
-                if known.told_at < at:
+                ours = known.told_by in self._asked or _same_start(one, known.starts_at)
+                if known.told_at < at and ours:
                     self._found.reopened.append(known.id)
                     self._found.quiet.append((known.id, known.group_id, one))
             elif not one.suppressed and one.alert.starts_at <= at - patience:
@@ -207,6 +243,8 @@ class _Look:
     def _confirm(self, unconfirmed: Sequence[Any]) -> None:
         """What has ended by a webhook's word and is not seen to fire."""
         for row in unconfirmed:
+            if row.told_by not in self._asked:
+                continue
             still = self._seen.get(row.fingerprint)
             if row.told_at < self._snapshot.at and (still is None or is_later(still, row.starts_at)):
                 self._found.confirmed.append(row.id)

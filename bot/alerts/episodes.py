@@ -61,6 +61,7 @@ class Known:
     ended_at: datetime | None
     provisional: bool
     acked: bool
+    told_by: str
 
     @property
     def firing(self) -> bool:
@@ -143,6 +144,7 @@ _KNOWN = select(
     e.ended_at,
     e.provisional,
     (e.acked_by != "").label("acked"),
+    e.told_by,
 ).where(e.fingerprint.in_(bindparam("fingerprints", expanding=True)), e.latest)
 
 _INSERT = sqlite.insert(alert_episodes).values(
@@ -152,7 +154,7 @@ _INSERT = sqlite.insert(alert_episodes).values(
         name: bindparam(name)
         for name in (
             "fingerprint", "starts_at", "group_id", "name", "generator_url", "severity", "state", "latest", "member",
-            "confirmed", "provisional", "silenced_by", "inhibited", "first_seen_at", "told_at", "ended_at",
+            "confirmed", "provisional", "silenced_by", "inhibited", "first_seen_at", "told_at", "told_by", "ended_at",
         )
     },
 ).on_conflict_do_nothing(index_elements=["fingerprint", "starts_at"])  # fmt: skip
@@ -177,12 +179,14 @@ _REOPEN = _REOPEN.values(
     confirmed=True,
     missing_since=None,
 )
+_RETOLD = _REOPEN.values(told_by=bindparam("by"))
 _DISOWN = update(alert_episodes).where(_BY_ID).values(acked_by="", acked_at=None)
 _TELL = update(alert_episodes).where(_BY_ID)
 _TELL = _TELL.values(
     told_at=bindparam("told"),
     annotations=bindparam("said", type_=Text),
     starts_at=bindparam("since"),
+    told_by=bindparam("by"),
     provisional=False,
     confirmed=True,
     missing_since=None,
@@ -201,7 +205,10 @@ def known_of(connection: Connection, fingerprints: Sequence[str]) -> dict[str, K
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written of one group's reports: how many of each, and which fingerprints fire again."""
+    """What was written of one group's reports: how many of each, and which fingerprints fire again.
+
+    `unsilenced`: a silence of one that fires on is over.
+    """
 
     new: int = 0
     refired: tuple[str, ...] = ()
@@ -209,6 +216,7 @@ class Written:
     reopened: int = 0
     past: int = 0
     retold: int = 0
+    unsilenced: bool = False
 
     @property
     def changed(self) -> bool:
@@ -219,7 +227,8 @@ class Written:
 class Report:
     """Reports of one moment for one group, each with what is known and what it means.
 
-    `sure`: nobody needs to confirm an end any more. `provisional`: only Prometheus says so.
+    `sure`: nobody needs to confirm an end any more. `provisional`: only Prometheus says so. `told_by` is whose webhook
+    it is, empty where the API says so.
     """
 
     group_id: int
@@ -227,6 +236,7 @@ class Report:
     rows: Sequence[tuple[Told, Known | None, Verdict]]
     sure: bool = False
     provisional: bool = False
+    told_by: str = ""
     silences: Mapping[str, tuple[tuple[str, ...], bool]] | None = None
 
 
@@ -250,7 +260,8 @@ def write(connection: Connection, report: Report) -> Written:
         _END,
         [_end(known, ended=_ended_at(told, report.at), at=report.at, sure=report.sure) for told, known in ends],
     )
-    _many(connection, _REOPEN, [{"wanted_id": known.id, "told": report.at} for known in reopens])
+    again = [{"wanted_id": known.id, "told": report.at, "by": report.told_by} for known in reopens]
+    _many(connection, _RETOLD, again)
     _many(connection, _DISOWN, [{"wanted_id": known.id} for known in reopens])
     _many(
         connection,
@@ -260,6 +271,7 @@ def write(connection: Connection, report: Report) -> Written:
                 "wanted_id": known.id,
                 "told": report.at,
                 "said": told.annotations,
+                "by": report.told_by,
                 "since": told.starts_at if (told, known) in moved else known.starts_at,
             }
             for told, known in retold
@@ -323,6 +335,7 @@ def _row(report: Report, told: Told, *, latest: bool) -> dict[str, Any]:
         "inhibited": inhibited,
         "first_seen_at": report.at,
         "told_at": report.at,
+        "told_by": report.told_by,
         "ended_at": None if firing else _ended_at(told, report.at),
     }
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, RowMapping, Text, and_, bindparam, case, func
 from sqlalchemy.dialects import sqlite
 
 from bot.alerts import pings, weather
-from bot.alerts.calls import Calls
+from bot.alerts.calls import Calls, Row
 from bot.alerts.episodes import Known, Told, Written, canonical, chunked, whole_second
 from bot.alerts.model import OWN, Alert, Labels, State
 from bot.alerts.payload import common
@@ -259,14 +259,18 @@ class Groups(Calls):
         connection.execute(_CHANGE.values(**values), {"wanted_id": chosen.id})
         if not shown:
             return False
+        # Whoever had it takes it for over, and its card is far up.
+        had = bool(row["acked_by"]) and values["severity"] == self.settings.severities[-1]
+        flapping_now = (values.get("flapping_until") or row["flapping_until"]) is not None
         change = pings.Change(
             opened=chosen.opened and bool(values["firing"]),
             before=row["previous_id"] is not None,
             first=begins and not self._was_called(connection, chosen.id),
-            again=begins and not self.ended_lately(row, at),
+            again=begins and (not self.ended_lately(row, at) or (had and not flapping_now)),
             worse=worse and not chosen.opened,
             joined=joined,
-            flapping=(values.get("flapping_until") or row["flapping_until"]) is not None,
+            loud_again=written.unsilenced and bool(values["unacked_since"]) and row["unacked_since"] is None,
+            flapping=flapping_now,
             quiet=values["suppressed"] >= values["firing"],
         )
         now = {**row, **values}
@@ -276,7 +280,7 @@ class Groups(Calls):
             self._call(connection, now, reason, at, beside=not chosen.opened)
         return True
 
-    def _counted(self, connection: Connection, row: RowMapping, at: datetime) -> dict[str, Any]:
+    def _counted(self, connection: Connection, row: Row, at: datetime) -> dict[str, Any]:
         counts = {"firing": 0, "members": 0, "suppressed": 0, "unconfirmed": 0}
         unacked, fires = 0, []
         for figure in connection.execute(_FIGURES, {"of": row["id"]}):
@@ -351,10 +355,10 @@ class Groups(Calls):
         if again:
             values |= {"fired_at": at, "acked_by": "", "acked_at": None, "reminded_at": None, "escalation_step": 0}
             return False
-        joined = bool(values["unacked_since"]) and row["unacked_since"] is None and bool(row["acked_by"])
-        if joined:
+        waits_anew = bool(values["unacked_since"]) and row["unacked_since"] is None
+        if waits_anew:
             values["escalation_step"] = 0
-        return joined and bool(values["firing"])
+        return waits_anew and bool(row["acked_by"]) and bool(values["firing"])
 
     def _is_worse(self, now: str, before: str) -> bool:
         order = self.settings.severities

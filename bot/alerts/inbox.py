@@ -17,9 +17,9 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects import sqlite
 
-from bot.alerts import episodes
+from bot.alerts import episodes, tellers
 from bot.alerts.calls import UNSEEN_SINCE
-from bot.alerts.difference import LABEL_KEYS, label_key
+from bot.alerts.difference import HEARTBEAT, LABEL_KEYS, label_key
 from bot.alerts.episodes import Known, Report, Told, Verdict, Written
 from bot.alerts.groups import Chosen, Groups, Origin
 from bot.alerts.model import PROMETHEUS, Alert, Payload
@@ -44,7 +44,7 @@ _WAITING = (
     .limit(bindparam("many"))
 )
 _BODY = (
-    select(p.id, p.received_at, alert_bodies.c.body)
+    select(p.id, p.received_at, p.source, alert_bodies.c.body)
     .join(alert_bodies, alert_bodies.c.payload_id == p.id)
     .where(p.id.in_(bindparam("ids", expanding=True)))
     .order_by(p.id)
@@ -58,6 +58,11 @@ _LATER = case((_BEAT.excluded.at > alert_moments.c.at, _BEAT.excluded.at), else_
 _BEAT = _BEAT.on_conflict_do_update(index_elements=["name"], set_={"at": _LATER})
 
 
+def beat_name(name: str, environment: str = "") -> str:
+    """What a heartbeat is kept by: its name alone, or with the environment that it is of."""
+    return f"{name}/{environment}" if environment else name
+
+
 class Outcome(StrEnum):
     """What became of a payload."""
 
@@ -66,7 +71,7 @@ class Outcome(StrEnum):
     """The same bytes as the last one of its group."""
     SAME = "same"
     """Other bytes, and nothing new in them: another member of the cluster, or an older one."""
-    HEARTBEAT = "heartbeat"
+    HEARTBEAT = HEARTBEAT
     UNREADABLE = "unreadable"
     SET_ASIDE = "set aside"
 
@@ -92,8 +97,9 @@ class Ready:
     digest: str
     origin: Origin
     told: tuple[Told, ...]
-    beats: tuple[str, ...]
+    beats: tuple[Told, ...]
     fires: bool
+    told_by: str = ""
 
 
 class Inbox(Groups):
@@ -166,15 +172,15 @@ class Inbox(Groups):
     # ---- what one payload means --------------------------------------------------------------------------------
 
     def _ready_all(self, rows: Sequence[Any]) -> list[Ready | Unreadable]:
-        return [self._ready(int(row.id), row.received_at, bytes(row.body)) for row in rows]
+        return [self._ready(int(row.id), row.received_at, bytes(row.body), row.source) for row in rows]
 
-    def _ready(self, payload_id: int, received_at: datetime, body: bytes) -> Ready | Unreadable:
+    def _ready(self, payload_id: int, received_at: datetime, body: bytes, source: str) -> Ready | Unreadable:
         digest = hashlib.sha256(body).hexdigest()
         try:
             payload = parse(body)
         except Malformed as error:
             return Unreadable(payload_id, str(error))
-        beats = tuple({alert.name for alert in payload.alerts if alert.firing and self.is_heartbeat(alert)})
+        beats = [alert for alert in payload.alerts if alert.firing and self.is_heartbeat(alert)]
         alerts = [alert for alert in payload.alerts if not self.is_heartbeat(alert)]
         fires = any(alert.firing for alert in alerts)
         return Ready(
@@ -192,8 +198,9 @@ class Inbox(Groups):
                 body_digest=digest,
             ),
             told=tuple(self.told(alert) for alert in _newest(alerts)),
-            beats=beats,
+            beats=tuple(map(self.told, beats)),
             fires=fires,
+            told_by=self.clean(tellers.teller(payload.external_url, source)),
         )
 
     def _work(self, one: Ready | Unreadable) -> Any:
@@ -205,8 +212,10 @@ class Inbox(Groups):
 
     def _apply(self, connection: Connection, ready: Ready) -> bool:
         """Write all that the payload means, and that it is applied; whether anything looks different now."""
-        for name in ready.beats:
-            connection.execute(_BEAT, {"name": BEAT + name, "at": ready.received_at})
+        for beat in ready.beats:
+            for name in self._beat_names(connection, beat, ready.told_by):
+                connection.execute(_BEAT, {"name": BEAT + name, "at": ready.received_at})
+            tellers.beat_heard(connection, ready.told_by, beat)
         if not ready.told:
             self._mark_applied(connection, ready, Outcome.HEARTBEAT if ready.beats else Outcome.SAME, None)
             return False
@@ -220,6 +229,16 @@ class Inbox(Groups):
         if not shown and group_id is not None:
             connection.execute(_COUNT, {"wanted_id": group_id})
         return shown
+
+    def _beat_names(self, connection: Connection, beat: Told, told_by: str) -> set[str]:
+        """Under which names it is kept: for its environment, and for the cluster that is asked if it may be of that.
+
+        Another cluster's must not hide that this one's has stopped. While no teller is known, any may be of it.
+        """
+        place = beat.alert.labels.get(self.settings.labels.environment, "")
+        names = {beat_name(beat.alert.name, place)} if place else set()
+        asked = tellers.asked(connection, self.cluster) if self.api_speaks else frozenset()
+        return names if asked - {tellers.NOBODY} and told_by not in asked else {*names, beat.alert.name}
 
     def _still_says_so(self, row: RowMapping, ready: Ready) -> bool:
         """Whether the group stands as these bytes say; the API may have changed it since they came first."""
@@ -237,9 +256,11 @@ class Inbox(Groups):
         """Hold what the payload says against what is known, and write the difference."""
         at = ready.received_at
         known = episodes.known_of(connection, [told.fingerprint for told in ready.told])
-        judged = _judged(ready, known, final=self.api_speaks)
+        # Of another Alertmanager's alerts the API knows nothing: no better word than the webhook's will come.
+        asked = self.api_speaks and ready.told_by in tellers.asked(connection, self.cluster)
+        judged = _judged(ready, known, final=asked)
         late = any(verdict is Verdict.LATE for _, _, verdict in judged)
-        if late and self.api_speaks and connection.execute(UNSEEN_SINCE).first() is not None:
+        if late and asked and connection.execute(UNSEEN_SINCE).first() is not None:
             judged = _judged(ready, known, final=False)  # there is no better word than the webhook's
         if all(verdict is Verdict.LATE for _, _, verdict in judged):
             return (None if of_key is None else int(of_key["id"])), False
@@ -252,7 +273,7 @@ class Inbox(Groups):
         chosen = self.choose(connection, ready.origin, of_key=of_key, known=known.values(), fresh=fresh, at=at)
         if chosen is None:
             return None, False
-        report = Report(group_id=chosen.id, at=at, rows=judged, sure=not self.api_speaks)
+        report = Report(group_id=chosen.id, at=at, rows=judged, sure=not asked, told_by=ready.told_by)
         written = episodes.write(connection, report)
         shown = self.refresh(connection, chosen, at=at, written=written, origin=ready.origin, fresh=fresh)
         for group_id in _others(judged) - {chosen.id}:

@@ -169,6 +169,8 @@ class Episode:
     acked_by: str = ""
     acked_at: datetime | None = None
     generator_url: str = ""
+    told_by: str = ""
+    """By whose webhook (`tellers`); empty: by the API that is asked."""
 
     @property
     def firing(self) -> bool:
@@ -251,6 +253,19 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Some of a group fires by the word of an Alertmanager that is not known to be of the cluster that the bot asks.
+
+    `teller` is its external URL, and where its webhooks come from; `many` is how many alerts it is. `certain`: the
+    asked one was looked at since, and does not hold them.
+    """
+
+    teller: str
+    many: int
+    certain: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AlertGroup:
     """One group of alerts on one card: Alertmanager's group, from its first firing to its end and a while beyond.
 
@@ -258,7 +273,8 @@ class AlertGroup:
     were asked for. `severity` is the worst that fires (of an ended group: the worst that fired last). `fired_at` is
     when it last began to fire, `opened_at` when this row did. `acked_by` is who has it, of an ended group who had it;
     `unacked_since` is since when it waits for somebody, None where nobody needs to take it. `unconfirmed_since` is set
-    while Alertmanager cannot be asked. `previous_id` is the group of the same key before this one.
+    while Alertmanager cannot be asked. `previous_id` is the group of the same key before this one. `elsewhere` is set
+    while something fires of which the asked Alertmanager knows nothing, because another one told of it.
     """
 
     id: int
@@ -295,6 +311,7 @@ class AlertGroup:
     reopened: int = 0
     ping: Ping | None = None
     silences: tuple[Silence, ...] = ()
+    elsewhere: Elsewhere | None = None
     episodes: tuple[Episode, ...] = field(default=(), repr=False)
 
     @property

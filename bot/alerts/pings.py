@@ -1,7 +1,8 @@
 """Which change of a group calls somebody, and whom. Pure.
 
-The first firing, a higher severity, a newcomer after an ack, firing again long after an end, an escalation and a
-reminder do. Edits and ends never do, nor does a flapping group. Quiet hours hold back all but the worst severity.
+The first firing, a higher severity, a newcomer after an ack, firing again long after an end or, of the worst severity,
+after somebody had it, firing on when a silence ends, an escalation and a reminder do. Edits and ends never do, nor does
+a flapping group. Quiet hours hold back all but the worst severity.
 """
 
 from collections.abc import Sequence
@@ -18,9 +19,10 @@ class Change:
     """What one transaction changed of a group, as far as it matters for calling somebody.
 
     `opened`: its row is new; `before`: there was a group of its key before. `first`: an ended group fires for which
-    nobody was ever called; `again`: one that had ended long ago. `worse`: fires with a severity that it never had.
-    `joined`: something fires that nobody has taken, in a group that somebody had taken whole. `quiet`: all that fires
-    is silenced or inhibited.
+    nobody was ever called; `again`: one that had ended long ago, or that somebody had and took for over. `worse`: fires
+    with a severity that it never had. `joined`: something fires that nobody has taken, in a group that somebody had
+    taken whole. `loud_again`: it fires on after its silence, and nobody has it. `quiet`: all that fires is silenced or
+    inhibited.
     """
 
     opened: bool = False
@@ -31,6 +33,7 @@ class Change:
     joined: bool = False
     flapping: bool = False
     quiet: bool = False
+    loud_again: bool = False
 
 
 def reason_to_call(change: Change) -> Reason | None:
@@ -45,6 +48,8 @@ def reason_to_call(change: Change) -> Reason | None:
         return Reason.REFIRED
     if change.worse:
         return Reason.SEVERITY
+    if change.loud_again and not change.flapping:
+        return Reason.REFIRED
     if change.joined and not change.flapping:
         return Reason.JOINED
     return None
@@ -72,3 +77,13 @@ def held_until(hours: QuietHours | None, at: datetime, *, severity: str, severit
         return None
     day = local.date() + timedelta(days=1) if over_midnight and now >= hours.starts else local.date()
     return datetime.combine(day, hours.ends, tzinfo=ZoneInfo(hours.zone)).astimezone(UTC)
+
+
+def last_end(hours: QuietHours | None, at: datetime) -> datetime | None:
+    """When quiet hours last ended before that moment, or at it."""
+    if hours is None:
+        return None
+    zone = ZoneInfo(hours.zone)
+    today = at.astimezone(zone).date()
+    ends = (datetime.combine(day, hours.ends, tzinfo=zone) for day in (today, today - timedelta(days=1)))
+    return next(end.astimezone(UTC) for end in ends if end <= at)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, case, func, not_, or_, select, type_coerce
 
-from bot.alerts import pings
+from bot.alerts import pings, tellers
 from bot.alerts.calls import UNSEEN_SINCE, Calls
 from bot.alerts.episodes import chunked
 from bot.alerts.model import (
@@ -106,12 +106,15 @@ class Reading(Calls):
         called = _opening_pings(connection, rows)
         members = _members(connection, rows, most) if episodes else {}
         silences = self._silences_of(connection, [row["id"] for row in rows.values() if row["suppressed"]])
+        open_ones = [row["id"] for row in rows.values() if row["closed_at"] is None]
+        told_elsewhere = tellers.elsewhere(connection, open_ones, self.cluster) if self.api_speaks else {}
         return {
             one: group_of(
                 rows[one],
                 unseen_since=unseen_since,
                 ping=called.get(one),
                 silences=silences.get(one, ()),
+                elsewhere=told_elsewhere.get(one),
                 episodes=members.get(one, ()),
             )
             for one in ids
@@ -158,6 +161,16 @@ class Reading(Calls):
         """Everything that fires, the bot's own alerts among it."""
         statement = select(alert_episodes).where(e.state == State.FIRING.value).order_by(e.starts_at, e.fingerprint)
         return await self.database.read(lambda db: tuple(episode_of(row) for row in db.execute(statement).mappings()))
+
+    async def asked_tellers(self) -> frozenset[str]:
+        """Those whose alerts the asked API holds as well: only of theirs does its word count."""
+        return await self.database.read(lambda db: tellers.asked(db, self.cluster))
+
+    async def told_elsewhere(self, group_id: int | None = None) -> tuple[tellers.ToldElsewhere, ...]:
+        """What fires, or stands in that group, by the word of anybody else; nothing where no API is asked."""
+        if not self.api_speaks:
+            return ()
+        return tuple(await self.database.read(lambda db: tellers.all_elsewhere(db, group_id, self.cluster)))
 
     async def firing(self, fingerprints: Iterable[str]) -> frozenset[str]:
         """Those of these fingerprints that fire."""

@@ -24,6 +24,8 @@ _PIECE = re.compile(
 )
 REPETITIONS_MAX = 4
 """In one branch of a regular expression."""
+_NO_PATTERN = (re.error, OverflowError, RecursionError)
+"""What Python raises where it cannot compile a regular expression: a wrong one, too large a number, too deep a nest."""
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -48,7 +50,7 @@ def matcher(text: str) -> Matcher:
     if made.is_regex:
         try:
             _pattern(value)
-        except re.error as error:
+        except _NO_PATTERN as error:
             raise Refused(f"`{value[:100]}` is no regular expression: {error}.", rule="matcher") from None
         if is_costly(value):
             raise Refused(
@@ -98,10 +100,16 @@ def fits(labels: Labels, wanted: Iterable[Matcher]) -> bool:
 
 
 def _fits(value: str, one: Matcher) -> bool:
-    if one.is_regex and is_costly(one.value):
-        return False  # made elsewhere: nobody waits for its answer, and what cannot be judged holds nothing back
-    same = _pattern(one.value).fullmatch(value) is not None if one.is_regex else value == one.value
-    return same is one.is_equal
+    if not one.is_regex:
+        return (value == one.value) is one.is_equal
+    # Made elsewhere: what cannot be judged holds nothing back. Nobody waits for an answer that takes for ever, and Go
+    # has expressions that Python has not.
+    if is_costly(one.value):
+        return False
+    try:
+        return (_pattern(one.value).fullmatch(value) is not None) is one.is_equal
+    except _NO_PATTERN:
+        return False
 
 
 @lru_cache(maxsize=512)

@@ -7,6 +7,7 @@ from typing import Any
 from bot.alerts.model import (
     OWN,
     AlertGroup,
+    Elsewhere,
     Episode,
     Matcher,
     Override,
@@ -27,6 +28,7 @@ GROUP_FIELDS = (
 EPISODE_FIELDS = (
     "fingerprint", "starts_at", "group_id", "labels", "annotations", "confirmed", "first_seen_at", "severity",
     "provisional", "inhibited", "ended_at", "acked_by", "acked_at", "generator_url",
+    "told_by",
 )  # fmt: skip
 
 
@@ -36,15 +38,19 @@ def group_of(
     unseen_since: datetime | None,
     ping: Ping | None = None,
     silences: Iterable[Silence] = (),
+    elsewhere: Elsewhere | None = None,
     episodes: Sequence[Episode] = (),
 ) -> AlertGroup:
     """The group. `unseen_since` is since when Alertmanager cannot be asked; it is said of what that makes doubtful."""
     doubtful = not row["group_key"].startswith(OWN) and (row["closed_at"] is None or row["unconfirmed"] > 0)
+    if elsewhere is not None and elsewhere.certain and elsewhere.many >= row["firing"]:
+        doubtful = False  # whoever cannot be asked has never known of it
     return AlertGroup(
         **{name: row[name] for name in GROUP_FIELDS},
         unconfirmed_since=unseen_since if doubtful else None,
         ping=ping,
         silences=tuple(silences),
+        elsewhere=elsewhere,
         episodes=tuple(episodes),
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Text, bindparam, delete, or_, select, type_coerce, update
 from sqlalchemy.dialects import sqlite
 
-from bot.alerts import episodes, weather
+from bot.alerts import episodes, tellers, weather
 from bot.alerts.calls import UNSEEN, UNSEEN_SINCE
 from bot.alerts.difference import Difference, difference
 from bot.alerts.episodes import Report, Verdict, Written, canonical
@@ -118,7 +118,10 @@ class Sightings(Groups):
         return self.mark_all(connection, over, now)
 
     def _release(self, connection: Connection, now: datetime) -> int:
-        """Let go what was held back, where it still fires and nobody has it; else it is not needed any more."""
+        """Let go what was held back, where it still fires and nobody has it; else it never was a call.
+
+        Its row goes then: whoever asks later whether somebody was called for that group must not hear yes.
+        """
         c = alert_pings.c
         rows = connection.execute(
             select(c.id.label("ping_id"), alert_groups)
@@ -127,10 +130,12 @@ class Sightings(Groups):
         )
         count = 0
         for row in rows.mappings().all():
+            if row["closed_at"] is not None or row["unacked_since"] is None:
+                connection.execute(delete(alert_pings).where(c.id == row["ping_id"]))
+                continue
             connection.execute(update(alert_pings).where(c.id == row["ping_id"]).values(held_until=None))
-            if row["closed_at"] is None and row["unacked_since"] is not None:
-                self.mark_ping(connection, row["ping_id"], row)
-                count += 1
+            self.mark_ping(connection, row["ping_id"], row)
+            count += 1
         return count
 
     # ---- written -----------------------------------------------------------------------------------------------
@@ -138,6 +143,7 @@ class Sightings(Groups):
     def _write(self, connection: Connection, snapshot: Snapshot, plan: Difference) -> Observed:
         at = snapshot.at
         self._write_silences(connection, snapshot, plan)
+        learnt_of = tellers.learn(connection, plan.learnt, self.cluster)
         _many(connection, _MISS, [{"wanted_id": one, "seen": at, "since": at} for one in plan.missing])
         _many(connection, _FIND, [{"wanted_id": one} for one in plan.found])
         gone = self._untold(connection, plan.gone, at)
@@ -153,12 +159,18 @@ class Sightings(Groups):
         touched = {*gone.values(), *reopened.values(), *(group_id for _, group_id, _ in plan.quiet)}
         for group_id in touched:
             again = sum(1 for of in reopened.values() if of == group_id)
-            self.refresh(connection, Chosen(group_id), at=at, written=Written(reopened=again, retold=1))
+            self.refresh(
+                connection,
+                Chosen(group_id),
+                at=at,
+                written=Written(reopened=again, retold=1, unsilenced=group_id in plan.unsilenced),
+            )
         # Nobody sees that an end is confirmed, unless it had stood in doubt.
         doubted = Written(retold=1) if connection.execute(UNSEEN_SINCE).first() is not None else Written()
         for group_id in {*confirmed.values()} - touched:
             self.refresh(connection, Chosen(group_id), at=at, written=doubted)
-        for group_id in plan.moved - touched:
+        seen_anew = plan.moved | plan.elsewhere | learnt_of
+        for group_id in seen_anew - touched:
             row = self.row(connection, group_id)
             if row is not None:
                 self.mark(connection, row, at)

@@ -331,6 +331,8 @@ alert_episodes = Table(
     Column("first_seen_at", UtcDateTime, nullable=False),
     # When somebody last told us of it: what was asked before that is older.
     Column("told_at", UtcDateTime, nullable=False),
+    # By whose webhook; empty where the API that we ask brought it.
+    Column("told_by", Text, nullable=False, server_default=""),
     Column("missing_since", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("acked_by", Text, nullable=False, server_default=""),
@@ -388,6 +390,17 @@ oncall_overrides = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("created_at", UtcDateTime, nullable=False),
     sqlite_autoincrement=True,
+)
+
+alert_tellers = Table(
+    "alert_tellers",
+    metadata,
+    # Who sends webhooks, and for which cluster it is known that its API speaks for them; until then their newest
+    # heartbeat, by which it is found out.
+    Column("name", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False, server_default=""),
+    Column("starts_at", UtcDateTime),
+    Column("cluster", Text, nullable=False, server_default=""),
 )
 
 alert_moments = Table(

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.alert_settings import AlertSettings, HeartbeatSettings
+from bot.alerts.inbox import beat_name
 from bot.alerts.store import AlertStore
 from bot.ops.record import Now, utc_now
 from bot.services.outside import ALERTMANAGER, PROMETHEUS, Outside
@@ -55,6 +56,7 @@ class Heartbeats:
         self._worst = settings.severities[-1]
         self._severity_label = settings.labels.severity
         self._service_label = settings.labels.service
+        self._environment_label = settings.labels.environment
         self._outside = outside
         self._alertmanager_at = alertmanager_at
         self._now = now
@@ -70,17 +72,18 @@ class Heartbeats:
             return
         last = await self._store.heartbeats()
         for beat in self._beats:
+            name = beat_name(beat.name, beat.environment)
             found = pulse(
-                beat, last=last.get(beat.name), started_at=self._started_at, alertmanager_at=self._alertmanager_at(),
+                beat, last=last.get(name), started_at=self._started_at, alertmanager_at=self._alertmanager_at(),
                 now=self._now(),
             )  # fmt: skip
-            if found is Pulse.IN_DOUBT or self._shown.get(beat.name) is found:
+            if found is Pulse.IN_DOUBT or self._shown.get(name) is found:
                 continue
             if found is Pulse.LOST:
-                await self._raise(beat, last.get(beat.name))
+                await self._raise(beat, last.get(name))
             else:
                 await self._store.clear_own(own_name(beat), self._now())
-            self._shown[beat.name] = found
+            self._shown[name] = found
 
     async def _raise(self, beat: HeartbeatSettings, last: datetime | None) -> None:
         heard = f"was last heard at {last:%Y-%m-%d %H:%M:%S} UTC" if last is not None else "was never heard"
@@ -88,8 +91,11 @@ class Heartbeats:
             "alertname": ALERTNAME, "heartbeat": beat.name, self._severity_label: self._worst,
             self._service_label: "monitoring",
         }  # fmt: skip
+        if beat.environment:
+            labels[self._environment_label] = beat.environment
+        name = f"{beat.name} of {beat.environment}" if beat.environment else beat.name
         annotations = {
-            "summary": f"The heartbeat {beat.name} {heard}: alerts may not arise, or not arrive",
+            "summary": f"The heartbeat {name} {heard}: alerts may not arise, or not arrive",
             "description": f"It should come every {beat.every_s} s. {self._evidence()} Until it is back, no news is no"
             " good news: look at the servers themselves.",
         }
@@ -113,4 +119,4 @@ class Heartbeats:
 
 def own_name(beat: HeartbeatSettings) -> str:
     """The name of the bot's own alert about that heartbeat."""
-    return f"heartbeat/{beat.name}"
+    return f"heartbeat/{beat_name(beat.name, beat.environment)}"

@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select, union
+from sqlalchemy import Connection, select
 
 from bot.alert_settings import AlertSettings
+from bot.alerts.difference import RECEIVERS
 from bot.alerts.episodes import SAME_START, whole_second
 from bot.alerts.model import (
     ALERTMANAGER,
@@ -33,7 +34,7 @@ from bot.alerts.store import AlertStore
 from bot.clients.alertmanager import AlertmanagerClient
 from bot.clients.alertmanager_types import LiveAlert, LiveGroup, LiveSilence, Picture
 from bot.clients.prometheus import FiringAlert, PrometheusClient
-from bot.db.tables import alert_episodes, alert_groups, alert_payloads
+from bot.db.tables import alert_episodes
 from bot.errors import QuarterdeckError, Unavailable
 from bot.metrics import Metrics
 from bot.ops.record import Now, utc_now
@@ -156,10 +157,8 @@ class Reconciler:
     def _snapshot(self, picture: Picture, told: Sequence[LiveGroup], began: datetime) -> Snapshot:
         muted = muted_everywhere(told)
         seen = {
-            alert.fingerprint: seen_alert(alert, muted=alert.fingerprint in muted)
-            for alert in picture.alerts
-            if self._is_trouble(alert.labels)
-        }
+            alert.fingerprint: seen_alert(alert, muted=alert.fingerprint in muted) for alert in picture.alerts
+        }  # heartbeats among them: they show whose webhooks this cluster sends
         groups = (
             SeenGroup(
                 group.receiver,
@@ -183,7 +182,8 @@ class Reconciler:
 
     async def _by_prometheus(self, prometheus: PrometheusClient, began: datetime) -> Snapshot:
         firing = [alert for alert in await prometheus.firing_alerts() if self._is_trouble(alert.labels)]
-        known = await self._store.firing_episodes()
+        asked = await self._store.asked_tellers()
+        known = [one for one in await self._store.firing_episodes() if one.told_by in asked]
         found = await asyncio.to_thread(recognised, firing, known)
         ours = {episode.fingerprint for episode in known}
         receivers = await self._store.database.read(_our_receivers)
@@ -215,8 +215,7 @@ def _placed(connection: Connection) -> dict[str, datetime]:
 
 def _our_receivers(connection: Connection) -> frozenset[str]:
     """Those of Alertmanager's receivers whose webhooks come here, as far as they have come."""
-    statement = union(select(alert_groups.c.receiver), select(alert_payloads.c.receiver))
-    return frozenset(name for name in connection.execute(statement).scalars() if name)
+    return frozenset(connection.execute(RECEIVERS).scalars())
 
 
 def muted_everywhere(groups: Iterable[LiveGroup]) -> frozenset[str]:

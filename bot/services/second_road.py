@@ -163,7 +163,7 @@ def _was_posted(row: RowMapping) -> bool:
 
 
 def _untold(critical: str, now: datetime, patience: timedelta) -> Select[Any]:
-    """Critical groups that fire, that wait for somebody, and that were not told of by this road."""
+    """Critical groups that fire, not all quiet, that wait for somebody, and that were not told of by this road."""
     group, road, card, calling = alert_groups.c, road_messages.c, cards.alias(), cards.alias()
     # A call beside a card that stands already: somebody was to be called anew, and Discord has not got it yet.
     unheard = exists().where(
@@ -181,6 +181,7 @@ def _untold(critical: str, now: datetime, patience: timedelta) -> Select[Any]:
         .outerjoin(card, card.c.key == "alert:" + cast(group.id, String))
         .outerjoin(road_messages, and_(road.group_id == group.id, road.opening == group.fired_at))
         .where(group.closed_at.is_(None), group.severity == critical, group.unacked_since.is_not(None))
+        .where(group.suppressed < group.firing)
         .where(untold)
         .order_by(group.fired_at, group.id)
     )

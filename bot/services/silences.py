@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bot.alert_settings import AlertSettings
+from bot.alerts.episodes import whole_second
 from bot.alerts.model import Matcher, Silence, SilenceKind
+from bot.alerts.routes import fits
 from bot.alerts.store import AlertStore
 from bot.clients import alertmanager_types as wire
 from bot.clients.alertmanager import AlertmanagerClient
@@ -105,9 +107,10 @@ class SilenceService:
         """What a silence with these matchers would meet now.
 
         Raises:
-            Refused: Alertmanager cannot read the matchers.
+            Refused: Alertmanager cannot read the matchers, or another one tells of what they meet.
             Unavailable: no Alertmanager answers, so nothing can be silenced either, and the words say so.
         """
+        await self._refuse_elsewhere(matchers)
         found = await answered(NOT_SILENCED, self._there.client.alerts(matchers))
         names = Counter(alert.labels.get("alertname", "") for alert in found)
         places = {alert.labels.get(self._labels.environment, "") for alert in found}
@@ -125,7 +128,8 @@ class SilenceService:
         """Silence, and write down who wanted it. `called` is the actor's name in Discord.
 
         Raises:
-            Refused: the policy, the times, or Alertmanager's own objection; nothing is silenced.
+            Refused: the policy, the times, alerts of which another Alertmanager tells, or Alertmanager's own
+                objection; nothing is silenced.
             Unavailable: NOT silenced, in these words. Unknown: it cannot be told, and must not be relied on.
         """
         await self._authorised(wanted.matchers, actor)
@@ -133,6 +137,7 @@ class SilenceService:
         ends_at = now + KEPT_FOR if wanted.ends_at is None else wanted.ends_at
         kind = SilenceKind.UNTIL_RESOLVED if wanted.ends_at is None else wanted.kind
         self._refuse_senseless(wanted, ends_at)
+        await self._refuse_elsewhere(wanted.matchers, wanted.group_id)
         if kind is SilenceKind.UNTIL_RESOLVED:
             await self._refuse_waiting_for_nothing(wanted.matchers)
         comment = _comment(wanted.comment or _stock_comment(kind), actor, called)
@@ -257,6 +262,29 @@ class SilenceService:
         if (await self.count(matchers)).total == 0:
             sentence = "Nothing that these matchers meet fires now, so there is nothing whose end to wait for."
             raise Refused(sentence, hint="Choose a length instead.")
+
+    async def _refuse_elsewhere(self, matchers: Sequence[Matcher], group_id: int | None = None) -> None:
+        """A silence holds only where it is made: the asked cluster's would not quieten what another one tells of."""
+        told = [
+            one
+            for one in await self._store.told_elsewhere(group_id)
+            if one.group_id == group_id or fits(one.labels, matchers)
+        ]
+        if not told:
+            return
+        there = next((one for one in told if one.certain), None)
+        if there is None:  # nobody has looked yet
+            held = await answered(NOT_SILENCED, self._there.client.alerts())
+            begun = {(alert.fingerprint, whole_second(alert.starts_at)) for alert in held}
+            there = next((one for one in told if (one.fingerprint, one.starts_at) not in begun), None)
+        if there is None:
+            return
+        raise Refused(
+            f"NOT silenced: another Alertmanager tells of what this meets ({there.teller}), and this bot can silence"
+            " only in the one that it asks.",
+            hint="Silence it in that Alertmanager itself; or name labels that meet none of its alerts.",
+            rule="elsewhere",
+        )
 
     def _refuse_senseless(self, wanted: Wanted, ends_at: datetime) -> None:
         if not wanted.matchers:

@@ -299,6 +299,9 @@ def _doubts(sight: GroupSight) -> Iterator[str]:
         yield f"unconfirmed since {stamp(group.unconfirmed_since)}: Alertmanager cannot be asked"
     if not group.firing and group.in_doubt:
         yield "resolved, not confirmed by Alertmanager"
+    if group.elsewhere is not None and group.elsewhere.certain:
+        some = "" if group.elsewhere.many >= group.firing else f"{group.elsewhere.many} of {group.firing} "
+        yield f"{some}told by another Alertmanager ({escape(group.elsewhere.teller, 120)}), which this bot cannot ask"
     if group.truncated:
         yield f"+{group.truncated} more that Alertmanager cut"
     if sight.away:

@@ -55,6 +55,25 @@ def test_every_inhibition_can_match_alerts_that_our_rules_make(rule):
     assert not any(fits(target, rule["source_matchers"]) for _, target in found), "an alert could inhibit its like"
 
 
+def across_hosts(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What an alert of one host holds back of another host, or of a service that has more hosts than that."""
+    return [
+        (source["alertname"], target["alertname"])
+        for source, target in pairs(rule)
+        if source.get("instance") != target.get("instance")
+    ]
+
+
+def test_an_alert_of_one_host_holds_back_nothing_of_the_others_and_of_the_whole_service():
+    assert [pair for rule in CONFIG["inhibit_rules"] for pair in across_hosts(rule)] == []
+    too_wide = {
+        "source_matchers": ['alertname="AppDown"'],
+        "target_matchers": ['alertname="AppErrorBudgetBurn"'],
+        "equal": ["environment", "service"],
+    }
+    assert ("AppDown", "AppErrorBudgetBurn") in across_hosts(too_wide)
+
+
 def test_every_warning_that_has_a_critical_one_is_inhibited_by_it():
     names = {alert.name for alert in stack.alerts() if alert.severity == "critical"}
     both = {alert.name for alert in stack.alerts() if alert.severity == "warning"} & names

@@ -55,6 +55,19 @@ def test_exporters_can_look_and_not_touch(name):
     assert all(re.search(r":ro(,|$)", volume) for volume in SERVICES[name]["volumes"])
 
 
+def test_cadvisor_may_read_what_the_kernel_says_of_memory_while_a_rule_counts_it():
+    read = {metric for _, expr in stack.expressions() for metric, _ in stack.selectors(expr)}
+    assert "container_oom_events_total" in read
+    assert SERVICES["cadvisor"]["devices"] == ["/dev/kmsg:/dev/kmsg:r"]
+    # Ubuntu's kernel.dmesg_restrict = 1 opens it for nobody else.
+    assert SERVICES["cadvisor"]["cap_add"] == ["SYSLOG"]
+    assert not re.search(r"disable_metrics=\S*oom_event", command("cadvisor"))
+
+
+def test_cadvisor_alone_has_more_than_an_engine_gives_by_itself():
+    assert [name for name, service in SERVICES.items() if "cap_add" in service] == ["cadvisor"]
+
+
 def test_figures_are_kept_for_fifteen_days_on_volumes_with_names():
     assert "--storage.tsdb.retention.time=15d" in command("prometheus")
     assert set(COMPOSE["volumes"]) == {"prometheus-data", "alertmanager-data", "grafana-data"}
@@ -81,6 +94,17 @@ def test_secrets_are_files_that_nothing_in_the_tree_holds():
     assert all(one["file"].endswith(f"/{name}") for name, one in COMPOSE["secrets"].items())
     used = {name for service in SERVICES.values() for name in service.get("secrets", ())}
     assert used == set(stack.SECRETS)
+
+
+@pytest.mark.parametrize("file", stack.PROMETHEUS, ids=lambda file: file.name)
+def test_cadvisor_gives_the_labels_that_are_read_of_a_container(file):
+    (job,) = [one for one in stack.read(file)["scrape_configs"] if one["job_name"] == "cadvisor"]
+    read = {label for rule in job["metric_relabel_configs"] for label in rule.get("source_labels", ())}
+    (given,) = re.findall(r"--whitelisted_container_labels=(\S+)", command("cadvisor"))
+    # cAdvisor writes what no label may hold as `_`.
+    exposed = {f"container_label_{re.sub('[^a-z_]', '_', label)}" for label in given.split(",")}
+    wanted = {"container_label_quarterdeck_service", "container_label_restartcount"}
+    assert wanted <= read - {"__name__", "name"} <= exposed
 
 
 @pytest.mark.parametrize("file", stack.PROMETHEUS, ids=lambda file: file.name)

@@ -23,7 +23,7 @@ CADVISOR = f"""\
 container_cpu_usage_seconds_total{{{OF_A_CONTAINER},cpu="total"}} %d
 container_memory_working_set_bytes{{{OF_A_CONTAINER}}} 90
 container_spec_memory_limit_bytes{{{OF_A_CONTAINER}}} 100
-container_start_time_seconds{{{OF_A_CONTAINER}}} 1
+container_start_time_seconds{{{OF_A_CONTAINER},container_label_restartcount="3"}} 1
 container_oom_events_total{{{OF_A_CONTAINER}}} 0
 container_memory_working_set_bytes{{name="",id="/system.slice",container_label_quarterdeck_service=""}} 5
 """
@@ -185,6 +185,13 @@ async def test_a_container_of_ours_belongs_to_its_service_and_the_system_is_left
     found = await watching.query("container_memory_working_set_bytes")
     assert [(one["metric"]["service"], one["metric"]["name"]) for one in found] == [("app", "quarterdeck-dev-app-1")]
     assert not any(label.startswith("container_label_") for label in found[0]["metric"])
+
+
+async def test_the_engines_count_of_restarts_stands_on_one_figure_of_a_container(watching: Watching):
+    (one,) = await watching.query("container_start_time_seconds")
+    assert one["metric"]["restarts"] == "3"
+    found = await watching.query('{__name__=~"container_.+", restarts!=""}')
+    assert [series["metric"]["__name__"] for series in found] == ["container_start_time_seconds"]
 
 
 async def test_what_the_bot_counts_of_others_does_not_hide_whose_figure_it_is(watching: Watching):

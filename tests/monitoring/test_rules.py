@@ -9,6 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 import app.metrics
 import bot.metrics
 from bot.alert_settings import AlertSettings, MetricsSettings
+from bot.alerts.routes import Routes
+from bot.inbound.alertmanager import Outcome
 from tests.monitoring import stack
 
 OWNERS_OWN = {"NodeExporterDown", "HighCPUUsage", "HighMemoryUsage", "LowDiskSpace", "CAdvisorDown"}
@@ -17,6 +19,7 @@ ROUTES = {"health", "readyz", "metrics"}
 """What the service answers to; it looks like a command."""
 TARGET = {"environment", "service", "instance", "job", "le"}
 """The labels that a target brings, and that of a histogram's buckets."""
+RESTARTS = "container:container_restarts:count15m"
 NAMES = re.compile(r"^(\w+)_(?:total|bucket|sum|count|created)$")
 TEXTFILE = (stack.MONITORING / "textfile" / "certificates").read_text(encoding="utf-8")
 
@@ -56,6 +59,13 @@ def test_every_alert_has_a_runbook_with_all_of_its_parts():
 
 def test_no_runbook_is_of_an_alert_that_there_is_not():
     assert {file.stem for file in stack.RUNBOOKS.glob("*.md")} == {alert.name for alert in stack.alerts()}
+
+
+def test_the_runbook_of_refused_webhooks_names_outcomes_that_are_counted():
+    text = (stack.RUNBOOKS / "BotWebhooksRefused.md").read_text(encoding="utf-8")
+    (line,) = [one for one in text.splitlines() if one.startswith("1. `outcome`")]
+    named = set(re.findall(r"`([a-z ]+)`", line)) - {"outcome"}
+    assert len(named) > 3 and named <= set(Outcome)
 
 
 def test_runbooks_name_only_commands_and_files_that_there_are():
@@ -149,6 +159,19 @@ def test_what_nobody_counts_is_noticed():
     assert unknown("instance:nobody:records", frozenset()) != ""
 
 
+def test_restarts_are_counted_by_what_begins_anew_and_not_by_when_a_container_was_made():
+    (counted_by,) = [rule["expr"] for _, rule in stack.rules() if rule.get("record") == RESTARTS]
+    assert "resets(container_cpu_usage_seconds_total" in counted_by
+    assert {RESTARTS} == {
+        metric
+        for alert in stack.alerts()
+        if alert.name == "ContainerRestarting"
+        for metric, _ in stack.selectors(alert.expr)
+    }
+    # For Docker, cAdvisor's value is when the container was made: it is the number of series that tells something.
+    assert [place for place, expr in stack.expressions() if "changes(container_start" in expr] == []
+
+
 def test_records_are_named_level_metric_operation():
     assert [name for name in stack.records() if not re.fullmatch(r"[a-z_]+:[a-z0-9_]+:[a-z0-9_]+", name)] == []
 
@@ -159,10 +182,21 @@ def test_every_record_is_read_by_somebody():
     assert sorted(name for name in stack.records() if name not in read and name not in readme) == []
 
 
+def test_the_heartbeats_that_the_readme_gives_for_two_hosts_are_taken():
+    text = (stack.MONITORING / "README.md").read_text(encoding="utf-8")
+    given = tomllib.loads(re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)[1])
+    assert [beat.environment for beat in AlertSettings(**given).heartbeats] == ["", "prod"]
+
+
 def test_the_configuration_that_the_readme_gives_the_bot_is_one_that_it_takes():
     text = (stack.MONITORING / "README.md").read_text(encoding="utf-8")
     given = tomllib.loads(re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)[0])
-    assert AlertSettings(**given["alerts"]).heartbeats[0].name == "Watchdog"
+    alerts = AlertSettings(**given["alerts"])
+    assert alerts.heartbeats[0].name == "Watchdog"
+    critical = Routes(alerts.all_routes, anew_after_s=alerts.anew_after_s, ack_reminder_s=alerts.ack_reminder_s).of(
+        {"severity": "critical"}
+    )
+    assert critical.role and critical.escalation, "a critical alert would ping nobody"
     metrics = MetricsSettings(**given["metrics"])
     asked = [*metrics.figures.model_dump().values(), *(panel.query for panel in metrics.panels.values())]
     wrong = [

@@ -9,20 +9,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from bot.alert_settings import AlertSettings, EscalationStep, FlappingSettings, HeartbeatSettings, RouteSettings
 from bot.alerts.model import ALERTMANAGER, Alert, AlertGroup, Observed, SeenAlert, SeenGroup, SeenSilence, Snapshot
 from bot.alerts.payload import common, fingerprint_of, parse
 from bot.alerts.store import AlertStore, GroupFilter
+from bot.alerts.tellers import cluster_of, teller
 from bot.db.database import Database
-from bot.db.tables import alert_payloads, cards
+from bot.db.tables import alert_payloads, alert_tellers, cards
 from bot.ops.store import Store
 from tests.unit.engine_room import Clock
 
 CHANNELS = {"alerts": 71, "alerts-critical": 72, "ops": 73}
 KEY = '{}/{alertname=~".+"}:{alertname="HighCPUUsage"}'
 ZERO = "0001-01-01T00:00:00Z"
+SENDER = "127.0.0.1"
+MEMBERS = ("http://am-1.example.org:9093", "http://am-2.example.org:9093")
+"""The cluster that is asked; that its webhooks are this cluster's is known from before."""
 BEGUN = datetime(2026, 8, 1, 11, 59, 30, 768123, tzinfo=UTC)
 
 ROUTES = (
@@ -81,7 +85,7 @@ def body(
     *alerts: Mapping[str, Any],
     key: str = KEY,
     receiver: str = "quarterdeck",
-    external_url: str = "http://am-1.example.org:9093",
+    external_url: str = MEMBERS[0],
     truncated: int = 0,
     group_labels: Mapping[str, str] | None = None,
 ) -> bytes:
@@ -120,7 +124,7 @@ class InboxRoom:
     told: list[bytes] = field(default_factory=list)
 
     async def take(self, told: bytes) -> int:
-        return await self.store.take(told, parse(told), source="127.0.0.1", received_at=self.clock())
+        return await self.store.take(told, parse(told), source=SENDER, received_at=self.clock())
 
     async def hook(self, *alerts: Mapping[str, Any], **said: Any) -> None:
         """A webhook comes and is applied."""
@@ -192,6 +196,8 @@ async def inbox_room(home: Path, settings: AlertSettings = SETTINGS) -> AsyncIte
     """A store whose record is a real one."""
     database = await Database.open(home / "quarterdeck.sqlite3")
     clock = Clock()
+    known = [{"name": teller(url, SENDER), "cluster": cluster_of(settings)} for url in MEMBERS]
+    await database.write(lambda db: db.execute(insert(alert_tellers).prefix_with("OR IGNORE"), known).close())
     record = Store(database, now=clock).record
     store = AlertStore(database, settings=settings, channels=CHANNELS, record=record, now=clock)
     try:

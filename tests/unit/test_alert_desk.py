@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from bot.alert_settings import OncallSettings, QuietHours
+from bot.alert_settings import EscalationStep, OncallSettings, QuietHours
 from bot.alerts.model import Matcher, Reason, SeenSilence, Silence, SilenceKind
 from bot.alerts.store import GroupFilter
+from bot.db.tables import alert_groups
 from bot.errors import Refused
 from bot.ops.record import AuditFilter
 from bot.ops.store import Store
 from bot.policy import Sight
+from bot.services.second_road import _untold
 from tests.unit.inbox_room import BEGUN, SETTINGS, InboxRoom, alert, inbox_room, later, seen
 
 CRITICAL: dict[str, Any] = {"severity": "critical"}
@@ -112,6 +115,88 @@ async def test_a_newcomer_after_an_ack_lets_the_clock_run_anew(tmp_path: Path) -
         assert [due.step for due in await room.store.due_escalations(room.clock())] == [0]
 
 
+async def test_giving_back_what_is_silenced_lets_no_clock_run_until_it_is_loud(tmp_path: Path) -> None:
+    async with inbox_room(tmp_path) as room:
+        await room.hook(alert(**CRITICAL))
+        await room.store.ack(1, "sre")
+        quiet = seen(alert(**CRITICAL), silenced_by=["s-1"])
+        await room.look(quiet)
+        group = await room.store.unack(1, "sre")
+        assert (group.acked_by, group.unacked_since) == ("", None)
+        room.clock.advance(minutes=30)
+        await room.look(quiet)
+        assert await room.store.due_escalations(room.clock()) == ()
+        await room.look(seen(alert(**CRITICAL)))
+        assert (await room.only()).unacked_since == room.clock()
+        room.clock.advance(minutes=5)
+        assert [due.step for due in await room.store.due_escalations(room.clock())] == [0]
+
+
+async def test_a_clock_that_runs_although_all_is_quiet_calls_nobody(tmp_path: Path) -> None:
+    async with inbox_room(tmp_path) as room:
+        await room.hook(alert(**CRITICAL))
+        await room.look(seen(alert(**CRITICAL), silenced_by=["s-1"]))
+        running = update(alert_groups).values(unacked_since=room.clock())
+        await room.database.write(lambda db: db.execute(running).close())
+        room.clock.advance(minutes=30)
+        assert await room.store.due_escalations(room.clock()) == ()
+        assert await room.store.escalated(1, 0, roles=["owner"], at=room.clock()) is None
+        untold = _untold("critical", room.clock(), timedelta(seconds=1))
+        assert await room.database.read(lambda db: db.execute(untold).all()) == []
+
+
+async def test_what_is_loud_again_after_a_silence_climbs_from_the_first_step_again(tmp_path: Path) -> None:
+    async with inbox_room(tmp_path) as room:
+        await room.hook(alert(**CRITICAL))
+        for step in (0, 1):
+            room.clock.advance(minutes=15)
+            assert await room.store.escalated(1, step, roles=["owner"], at=room.clock()) is not None
+        assert await room.store.due_escalations(room.clock()) == ()
+        await room.look(seen(alert(**CRITICAL), silenced_by=["s-1"]))
+        room.clock.advance(hours=1)
+        await room.look(seen(alert(**CRITICAL)))
+        room.clock.advance(minutes=5)
+        (due,) = await room.store.due_escalations(room.clock())
+        assert (due.step, due.wanted.role) == (0, "owner")
+        ping = await room.store.escalated(1, 0, roles=["owner"], at=room.clock())
+        assert ping is not None and ping.card_key in await room.card_keys(), "a call of its own, not the one of before"
+
+
+async def test_a_silence_that_ends_over_what_fires_on_calls_unless_somebody_has_it(tmp_path: Path) -> None:
+    async with inbox_room(tmp_path) as room:
+        await room.hook(alert(), alert("i-0b7"))
+        both = [seen(alert(), silenced_by=["s-1"]), seen(alert("i-0b7"), silenced_by=["s-1"])]
+        await room.look(*both)
+        await room.look(seen(alert()), both[1])
+        await room.look(seen(alert()), seen(alert("i-0b7")))
+        first, again = await room.store.pings(1)
+        assert (again.reason, again.roles) == (Reason.REFIRED, ("dev",)), "once, for the first that is loud again"
+        assert again.card_key in await room.card_keys()
+        await room.store.ack(1, "sre")
+        await room.look(*both)
+        await room.look(seen(alert()), seen(alert("i-0b7")))
+        await room.look(seen(alert(), inhibited=True), seen(alert("i-0b7"), inhibited=True))
+        assert await room.store.pings(1) == (first, again)
+
+
+async def test_a_critical_one_that_somebody_had_and_that_fires_again_calls_although_its_card_stands(
+    tmp_path: Path,
+) -> None:
+    async with inbox_room(tmp_path) as room:
+        await room.hook(alert(**CRITICAL))
+        await room.store.ack(1, "sre")
+        await room.hook(alert(ends_at=later(minutes=1), **CRITICAL))
+        room.clock.advance(minutes=20)
+        await room.hook(alert(starts_at=room.clock(), **CRITICAL))
+        assert await room.reasons(1) == ["first firing", "fires again"]
+        assert len(await room.groups()) == 1
+        room.clock.advance(minutes=2)
+        await room.hook(alert(starts_at=room.clock() - timedelta(minutes=2), ends_at=room.clock(), **CRITICAL))
+        room.clock.advance(minutes=2)
+        await room.hook(alert(starts_at=room.clock(), **CRITICAL))
+        assert await room.reasons(1) == ["first firing", "fires again"], "nobody had it: the escalation goes on"
+
+
 async def test_whoever_took_it_long_ago_is_reminded_once_a_span(tmp_path: Path) -> None:
     async with inbox_room(tmp_path) as room:
         await room.hook(alert(**CRITICAL))
@@ -149,6 +234,45 @@ async def test_quiet_hours_hold_calls_back_until_they_end_but_never_the_worst(tm
         assert f"alertping:{held.ping.id}" in keys
         assert over.ping is not None and f"alertping:{over.ping.id}" not in keys
         assert await room.store.settle(room.clock()) == 0
+
+
+async def test_a_held_call_that_was_never_made_is_made_when_it_fires_again(tmp_path: Path) -> None:
+    quiet = QuietHours(starts=time(11), ends=time(14))
+    routes = tuple(route.model_copy(update={"quiet_hours": quiet}) for route in SETTINGS.routes)
+    async with inbox_room(tmp_path, SETTINGS.model_copy(update={"routes": routes})) as room:
+        room.clock.advance(hours=1, minutes=40)
+        await room.hook(alert(starts_at=room.clock()))
+        await room.hook(alert(starts_at=room.clock(), ends_at=room.clock() + timedelta(seconds=9)))
+        room.clock.advance(minutes=20)
+        assert await room.store.settle(room.clock()) == 0
+        assert await room.reasons(1) == []
+        room.clock.advance(minutes=5)
+        await room.hook(alert(starts_at=room.clock()))
+        (ping,) = await room.store.pings(1)
+        assert ping.reason is Reason.FIRST and ping.held_until is None and ping.card_key in await room.card_keys()
+
+
+async def test_what_waited_through_quiet_hours_climbs_step_by_step_when_they_end(tmp_path: Path) -> None:
+    quiet = QuietHours(starts=time(13), ends=time(8))
+    steps = (EscalationStep(after_s=1800, role="sre"), EscalationStep(after_s=3600, role="owner"))
+    changed = {"quiet_hours": quiet, "escalation": steps}
+    routes = tuple(route.model_copy(update=changed) for route in SETTINGS.routes)
+    async with inbox_room(tmp_path, SETTINGS.model_copy(update={"routes": routes})) as room:
+        await room.hook(alert())
+        room.clock.advance(minutes=30)
+        assert len(await room.store.due_escalations(room.clock())) == 1, "before they begin its time counts as ever"
+        room.clock.advance(hours=3)
+        await room.hook(alert(name="Night"), key="night")
+        room.clock.advance(hours=16, minutes=30)  # 08:00 of the next day
+        assert await room.store.due_escalations(room.clock()) == ()
+        room.clock.advance(minutes=30)
+        due = await room.store.due_escalations(room.clock())
+        assert [(one.step, one.due_at) for one in due] == [(0, room.clock())] * 2
+        for one in due:
+            await room.store.escalated(one.group.id, 0, roles=["sre"], at=room.clock())
+        assert await room.store.due_escalations(room.clock()) == ()
+        room.clock.advance(minutes=30)
+        assert [one.step for one in await room.store.due_escalations(room.clock())] == [1, 1]
 
 
 async def test_an_own_alert_that_comes_back_calls_again(tmp_path: Path) -> None:

@@ -327,11 +327,11 @@ async def test_a_heartbeat_is_noted_and_no_group(tmp_path: Path) -> None:
     async with inbox_room(tmp_path) as room:
         await room.hook(alert(name="Watchdog", severity="none"), key="watchdog")
         assert await room.groups() == []
-        assert await room.store.heartbeats() == {"Watchdog": room.clock()}
+        assert await room.store.heartbeats() == {"Watchdog": room.clock(), "Watchdog/prod": room.clock()}
         assert await room.outcomes() == ["heartbeat"]
         room.clock.advance(minutes=1)
         await room.hook(alert(name="Watchdog", severity="none"), key="watchdog")
-        assert await room.store.heartbeats() == {"Watchdog": room.clock()}
+        assert await room.store.heartbeats() == {"Watchdog": room.clock(), "Watchdog/prod": room.clock()}
 
 
 async def test_what_no_longer_can_be_read_is_left_out_and_said(tmp_path: Path) -> None:

@@ -21,6 +21,14 @@ SEVERITIES = ("none", "info", "warning", "critical")
 
 
 @pytest.mark.parametrize(
+    "text", [".*(?i)prod", r"\pL+", r"pro\z", r"\C", "(?U)p.*", "a{99999999999999999999}", "(" * 9000]
+)
+def test_a_regular_expression_that_only_go_knows_holds_nothing_back(text: str) -> None:
+    for is_equal in (True, False):
+        assert not fits({"environment": "prod"}, [Matcher("environment", text, is_regex=True, is_equal=is_equal)])
+
+
+@pytest.mark.parametrize(
     ("text", "read"),
     [
         ('severity="critical"', Matcher("severity", "critical")),

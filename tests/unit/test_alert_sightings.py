@@ -64,6 +64,18 @@ async def test_a_group_that_is_silenced_whole_waits_for_nobody(tmp_path: Path) -
         assert (await room.only()).unacked_since == room.clock()
 
 
+async def test_a_silence_made_elsewhere_that_only_go_can_read_does_not_hide_what_prometheus_tells(
+    tmp_path: Path,
+) -> None:
+    async with inbox_room(tmp_path) as room:
+        until = room.clock() + timedelta(hours=1)
+        odd = (Matcher("environment", ".*(?i)prod", is_regex=True),)
+        await room.look(
+            silences=[SeenSilence("s-1", "active", odd, BEGUN, until, "ops@example.org", "somebody else's")]
+        )
+        assert (await room.look(seen(alert()), source=PROMETHEUS)).adopted == 1
+
+
 async def test_an_inhibited_alert_fires_and_is_marked(tmp_path: Path) -> None:
     async with inbox_room(tmp_path) as room:
         await room.hook(alert())

@@ -102,6 +102,19 @@ async def test_a_lost_heartbeat_is_told_once_and_ended_once(room):
     assert await look(700) == []
 
 
+async def test_each_environments_heartbeat_is_missed_by_itself():
+    rows, clock = Rows(), [START]
+    beats = (BEAT, BEAT.model_copy(update={"environment": "prod"}))
+    made = Heartbeats(store=rows, settings=AlertSettings(heartbeats=beats), now=lambda: clock[0])
+    rows.beats |= {"Watchdog": at(490), "Watchdog/prod": at(100)}
+    clock[0] = at(500)
+    await made.look()
+    ended, (what, name, labels, annotations, *_) = rows.told
+    assert ended[:2] == ("cleared", "heartbeat/Watchdog")
+    assert (what, name, labels["environment"]) == ("raised", "heartbeat/Watchdog/prod", "prod")
+    assert "The heartbeat Watchdog of prod was last heard" in annotations["summary"]
+
+
 async def test_after_a_restart_nothing_is_ended_before_the_heartbeat_is_back(room):
     rows, _, look = room
     rows.beats["Watchdog"] = at(-4000)

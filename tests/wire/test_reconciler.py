@@ -5,14 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
+from sqlalchemy import insert
 
 from bot.alert_settings import AlertSettings, HeartbeatSettings
+from bot.alerts.episodes import whole_second
 from bot.alerts.model import State
 from bot.alerts.payload import fingerprint_of
 from bot.clients.alertmanager import AlertmanagerClient
 from bot.clients.alertmanager_types import SilenceWish
 from bot.clients.http import HttpClient
 from bot.clients.prometheus import PrometheusClient
+from bot.db.tables import alert_tellers
 from bot.errors import Unavailable
 from bot.matcher import Matcher
 from bot.metrics import Metrics
@@ -164,6 +167,22 @@ async def test_the_heartbeat_is_no_alert(room):
     await reconciler(room).look(room.client)
     assert await room.group("Watchdog") is None
     await seen(lambda: _beat(room))
+
+
+async def test_the_heartbeat_that_a_sender_told_of_shows_that_it_is_this_cluster(room):
+    await room.server.post(WATCHDOG)
+
+    async def known():
+        return [alert for alert in await room.client.alerts() if alert.labels == WATCHDOG]
+
+    (beat,) = await seen(known)
+    told = {"fingerprint": beat.fingerprint, "starts_at": whole_second(beat.starts_at)}
+    other = {**told, "name": "another", "starts_at": told["starts_at"] - timedelta(minutes=5)}
+    rows = [{**told, "name": "a member"}, other]
+    await room.database.write(lambda c: c.execute(insert(alert_tellers), rows).close())
+    await reconciler(room).look(room.client)
+    asked = await room.store.asked_tellers()
+    assert "a member" in asked and "another" not in asked
 
 
 async def _beat(room):

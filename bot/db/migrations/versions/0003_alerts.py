@@ -20,6 +20,7 @@ def upgrade() -> None:
     _pings()
     _silences()
     _overrides()
+    _tellers()
     _moments()
     _road_messages()
 
@@ -29,6 +30,7 @@ def downgrade() -> None:
     for table in (
         "road_messages",
         "alert_moments",
+        "alert_tellers",
         "oncall_overrides",
         "alert_silences",
         "alert_pings",
@@ -157,6 +159,7 @@ def _episodes() -> None:
         _flag("inhibited", default="0"),
         _time("first_seen_at", nullable=False),
         _time("told_at", nullable=False),
+        _text("told_by", default=""),
         _time("missing_since"),
         _time("ended_at"),
         _text("acked_by", default=""),
@@ -224,6 +227,17 @@ def _overrides() -> None:
         sqlite_autoincrement=True,
     )
     _index("oncall_overrides", "ends_at")
+
+
+def _tellers() -> None:
+    op.create_table(
+        "alert_tellers",
+        _text("name"),
+        _text("fingerprint", default=""),
+        _time("starts_at"),
+        _text("cluster", default=""),
+        _key("alert_tellers", "name"),
+    )
 
 
 def _moments() -> None:

@@ -116,7 +116,7 @@ async def open_core(
     roster = DiscordRoster(clients.discord, people)
     engine = Engine(store=store, registry=registry, policy=settings.policy_rows, roster=roster, metrics=metrics)
     lookout = Lookout(store, settings.policy_rows)
-    changes, alert_store = Changes(database), _open_alert_store(settings, store, redactor)
+    changes, alert_store = Changes(database, services=settings.services), _open_alert_store(settings, store, redactor)
     sources = Sources(outside, vitals=_open_vitals(settings, clients), alerts=alert_store, changes=changes)
     catalog, status, rollbacks, history = _open_services(settings, clients, engine, lookout, registry, sources)
     executor = InProcessExecutor(engine, registry, store, settings.limits, metrics=metrics)

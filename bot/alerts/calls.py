@@ -13,7 +13,7 @@ from sqlalchemy.dialects import sqlite
 
 from bot.alert_settings import AlertSettings, EscalationStep
 from bot.alerts import pings
-from bot.alerts.model import OWN, Reason, card_key
+from bot.alerts.model import OWN, NextCall, Reason, card_key
 from bot.alerts.routes import Route, Routes
 from bot.alerts.tellers import cluster_of
 from bot.db.cards import Priority, mark_dirty
@@ -22,6 +22,7 @@ from bot.db.tables import alert_moments, alert_pings
 
 GATHERING = timedelta(seconds=0.5)
 """A new card waits for so long, so that a storm is seen as one."""
+ON_CALL = "whoever is on call"
 UNSEEN = "unseen"
 """The name of the moment since when Alertmanager cannot be asked."""
 UNSEEN_SINCE = select(alert_moments.c.at).where(alert_moments.c.name == UNSEEN)
@@ -185,6 +186,16 @@ class Calls:
             ended = pings.last_end(self.route_of(row).quiet_hours, now)
             waits_since = max(waits_since, ended or waits_since)
         return waits_since + timedelta(seconds=step.after_s)
+
+    def next_call(self, row: Row, now: datetime) -> NextCall | None:
+        """The next step of a group that waits, by the route for how bad it is now, after what holds it back."""
+        steps = self.route_of(row).escalation
+        if row["unacked_since"] is None or row["escalation_step"] >= len(steps):
+            return None
+        step = steps[row["escalation_step"]]
+        held = self.held(row, now)
+        at = held + timedelta(seconds=step.after_s) if held is not None else self.due_at(row, step, now)
+        return NextCall(step.role or step.person or ON_CALL, at)
 
     def mark_ping(self, connection: Connection, ping_id: int, row: Row) -> None:
         """Have the ping's own card posted."""

@@ -266,6 +266,16 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, slots=True)
+class NextCall:
+    """Whom a group calls next, and when, if nobody takes it until then. `who` is a role, a person, or whoever has
+    the shift.
+    """
+
+    who: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AlertGroup:
     """One group of alerts on one card: Alertmanager's group, from its first firing to its end and a while beyond.
 
@@ -312,6 +322,7 @@ class AlertGroup:
     ping: Ping | None = None
     silences: tuple[Silence, ...] = ()
     elsewhere: Elsewhere | None = None
+    calls_next: NextCall | None = None
     episodes: tuple[Episode, ...] = field(default=(), repr=False)
 
     @property
@@ -331,6 +342,11 @@ class AlertGroup:
     def silenced(self) -> bool:
         """Whether it fires and all that fires is silenced or inhibited."""
         return self.firing > 0 and self.suppressed >= self.firing
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody is to take it, be it only for what joined after somebody had."""
+        return self.unacked_since is not None
 
     @property
     def flapping(self) -> bool:

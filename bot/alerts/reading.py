@@ -102,7 +102,7 @@ class Reading(Calls):
         }
         if not rows:
             return {}
-        unseen_since = connection.execute(UNSEEN_SINCE).scalar()
+        now, unseen_since = self.now(), connection.execute(UNSEEN_SINCE).scalar()
         called = _opening_pings(connection, rows)
         members = _members(connection, rows, most) if episodes else {}
         silences = self._silences_of(connection, [row["id"] for row in rows.values() if row["suppressed"]])
@@ -115,6 +115,7 @@ class Reading(Calls):
                 ping=called.get(one),
                 silences=silences.get(one, ()),
                 elsewhere=told_elsewhere.get(one),
+                calls_next=self.next_call(rows[one], now),
                 episodes=members.get(one, ()),
             )
             for one in ids

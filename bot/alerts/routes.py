@@ -94,6 +94,11 @@ def _parts(text: str) -> Iterable[str]:
     yield part
 
 
+def only(wanted: Iterable[Matcher], label: str) -> str:
+    """The value that the matchers want that label to have; empty where they leave it open."""
+    return next((one.value for one in wanted if one.name == label and one.is_equal and not one.is_regex), "")
+
+
 def fits(labels: Labels, wanted: Iterable[Matcher]) -> bool:
     """Whether all of them say yes; no matchers at all fit everything."""
     return all(_fits(labels.get(one.name, ""), one) for one in wanted)

@@ -10,6 +10,7 @@ from bot.alerts.model import (
     Elsewhere,
     Episode,
     Matcher,
+    NextCall,
     Override,
     Ping,
     Reason,
@@ -39,6 +40,7 @@ def group_of(
     ping: Ping | None = None,
     silences: Iterable[Silence] = (),
     elsewhere: Elsewhere | None = None,
+    calls_next: NextCall | None = None,
     episodes: Sequence[Episode] = (),
 ) -> AlertGroup:
     """The group. `unseen_since` is since when Alertmanager cannot be asked; it is said of what that makes doubtful."""
@@ -51,6 +53,7 @@ def group_of(
         ping=ping,
         silences=tuple(silences),
         elsewhere=elsewhere,
+        calls_next=calls_next,
         episodes=tuple(episodes),
     )
 

@@ -5,7 +5,7 @@ silences, maintenance, and versions that somebody put there by hand). Only reads
 alert's card can say within milliseconds what was done before it, or that nothing was.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -67,10 +67,15 @@ class Change:
 
 
 class Changes:
-    """The index. `now` is only asked for what still runs."""
+    """The index. `now` is only asked for what still runs.
 
-    def __init__(self, database: Database, *, now: Now = utc_now) -> None:
+    `services` are those that can be deployed. What bears another name (a host's or the monitoring's own alerts) has no
+    changes of its own: what may have caused it is all that was done to its environment.
+    """
+
+    def __init__(self, database: Database, *, services: Collection[str], now: Now = utc_now) -> None:
         self._database = database
+        self._services = frozenset(services)
         self._now = now
 
     async def of(
@@ -78,9 +83,10 @@ class Changes:
     ) -> tuple[Change, ...]:
         """The newest changes of that window, at most `LIMIT`.
 
-        An empty service means all of the environment, an empty environment all of them. What touches a whole
-        environment, or the bot itself, belongs to each of its services.
+        An empty service, or one that cannot be deployed, means all of the environment, an empty environment all of
+        them. What touches a whole environment, or the bot itself, belongs to each of its services.
         """
+        service = service if service in self._services else ""
 
         def read(connection: Connection) -> list[Change]:
             return [

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from bot.alerts.model import AlertGroup, Silence
+from bot.alerts.routes import only
 from bot.alerts.store import AlertStore, GroupFilter
 from bot.db.cards import Priority, mark_dirty
 from bot.db.tables import events
@@ -18,7 +19,7 @@ from bot.errors import Refused
 from bot.ops.lookout import Lookout, View
 from bot.ops.model import OPEN, Operation
 from bot.ops.store import Filter, Lock, Store
-from bot.policy import Action, Actor
+from bot.policy import ANYBODY, Action, Actor
 
 TOPIC = "handover"
 ENDING_WITHIN = timedelta(hours=24)
@@ -94,8 +95,13 @@ class Handover:
         return Shift(
             at=now,
             firing=View(tuple(group for group in visible if group.firing), len(groups) - len(visible)),
-            acked=tuple(group for group in visible if group.acked_by == giver.name),
-            silences=tuple(silence for silence in silences if silence.ends_at <= now + ENDING_WITHIN),
+            acked=tuple(group for group in visible if group.acked_by == giver.name and not group.waits),
+            silences=tuple(
+                silence
+                for silence in silences
+                if silence.ends_at <= now + ENDING_WITHIN
+                and seen.covers(only(silence.matchers, self._alerts.settings.labels.environment) or ANYBODY)
+            ),
             operations=operations,
             locks=tuple(lock for lock in locks if looks_in.covers(lock.resource.partition("/")[0])),
         )

@@ -15,7 +15,7 @@ from typing import Protocol
 from bot.alert_settings import AlertSettings
 from bot.alerts.episodes import whole_second
 from bot.alerts.model import Matcher, Silence, SilenceKind
-from bot.alerts.routes import fits
+from bot.alerts.routes import fits, only
 from bot.alerts.store import AlertStore
 from bot.clients import alertmanager_types as wire
 from bot.clients.alertmanager import AlertmanagerClient
@@ -97,7 +97,7 @@ class SilenceService:
 
     def environment_of(self, matchers: Iterable[Matcher]) -> str:
         """The one environment that the matchers stay within; `*` where they may reach any."""
-        return self._only(matchers, self._labels.environment) or ANYBODY
+        return only(matchers, self._labels.environment) or ANYBODY
 
     def decision(self, matchers: Iterable[Matcher], actor: Actor) -> Decision:
         """Whether the actor may silence what these matchers meet."""
@@ -292,16 +292,12 @@ class SilenceService:
         if ends_at <= max(self._now(), wanted.starts_at or ends_at - timedelta(seconds=1)):
             raise Refused("A silence must end after it begins, and after now.", hint="Give a length such as 2h.")
 
-    def _only(self, matchers: Iterable[Matcher], label: str) -> str:
-        """The value that the label must have; empty where the matchers leave it open."""
-        return next((m.value for m in matchers if m.name == label and m.is_equal and not m.is_regex), "")
-
     def _note(self, name: str, actor: str, silence: Silence, text: str) -> Told:
         return (
             name, actor, text,
             {
-                "environment": self._only(silence.matchers, self._labels.environment),
-                "service": self._only(silence.matchers, self._labels.service),
+                "environment": only(silence.matchers, self._labels.environment),
+                "service": only(silence.matchers, self._labels.service),
                 "silence_id": silence.am_id,
                 "matchers": [str(matcher) for matcher in silence.matchers],
                 "ends_at": silence.ends_at.isoformat(),

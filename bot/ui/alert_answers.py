@@ -19,7 +19,7 @@ from bot.alerts.routes import matchers as read_matchers
 from bot.alerts.store import GroupFilter
 from bot.errors import Refused, Unavailable
 from bot.ops.record import utc_now
-from bot.policy import Action
+from bot.policy import ANYBODY, Action
 from bot.services.handover import TAKEN_FOR, TOPIC, Handed
 from bot.services.silences import Wanted
 from bot.services.spans import end_of, moment_of, start_of
@@ -81,9 +81,9 @@ _STATES = {
 def _is(group: AlertGroup, state: str) -> bool:
     match state:
         case "unacked":
-            return group.firing > 0 and not group.acked_by and not group.silenced
+            return group.waits and not group.silenced
         case "acked":
-            return bool(group.acked_by)
+            return bool(group.acked_by) and not group.waits
         case "silenced":
             return group.silenced
         case "flapping":
@@ -175,7 +175,7 @@ async def send_silences(interaction: discord.Interaction[Any], environment: str,
         silence
         for silence in await service.listed()
         if (silence.kind is SilenceKind.MAINTENANCE or not maintenance)
-        and (not environment or service.environment_of(silence.matchers) == environment)
+        and (not environment or service.environment_of(silence.matchers) in (environment, ANYBODY))
     ]
     seen = house_of(interaction).lookout.sight(actor_of(interaction), Action.ALERT_VIEW)
     shown = [silence for silence in found if seen.covers(service.environment_of(silence.matchers))]

@@ -84,7 +84,7 @@ def _group_choices(groups: Iterable[AlertGroup], typed: str) -> list[Choice]:
 def _group_label(group: AlertGroup) -> str:
     ago = f"{age(datetime.now(UTC) - group.fired_at)} ago"
     place = " in ".join(part for part in (group.service, group.environment) if part)
-    held = f"{group.acked_by} has it" if group.acked_by else ""
+    held = f"{group.acked_by} has it" if group.acked_by and not group.waits else ""
     what = f"{short_id(group.id)} {word_of(group)} {group.title}"
     return label(" · ".join(part for part in (what, place, held, ago) if part), CHOICE_LIMIT)
 
@@ -100,7 +100,7 @@ async def groups(interaction: discord.Interaction[Any], current: str) -> list[Ch
 async def firing_groups(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
     """Those that fire and that nobody has, before those that somebody has."""
     found = await _groups(interaction, "open")
-    return _group_choices(sorted(found, key=lambda group: bool(group.acked_by)), current)
+    return _group_choices(sorted(found, key=lambda group: not group.waits), current)
 
 
 @suggesting

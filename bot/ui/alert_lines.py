@@ -7,7 +7,7 @@ lists shrink before they are cut: first the names of labels go, then the times, 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import assert_never
 
 from bot.alerts.model import AlertGroup, Episode, Silence, SilenceKind
@@ -38,21 +38,12 @@ FIRING, RESOLVED, QUIET = "●", "○", "◌"
 
 
 @dataclass(frozen=True, slots=True)
-class Next:
-    """Whom an unacked group calls next, and when."""
-
-    who: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class GroupSight:
     """What is said of a group. `changes` is None where nobody looked; `silences` are known by their ids."""
 
     group: AlertGroup
     silences: Mapping[str, Silence]
     changes: Sequence[Change] | None = None
-    calls_next: Next | None = None
     flapping_within: timedelta = timedelta(minutes=30)
     away: str = ""
     """A line about an Alertmanager that does not answer."""
@@ -351,7 +342,8 @@ def _held(sight: GroupSight) -> str:
         return f"**{escape(group.acked_by, 40)} has it**{since}{told}"
     if group.silenced or group.unacked_since is None:
         return ""
-    calls = f" · calls {escape(sight.calls_next.who, 40)} {stamp(sight.calls_next.at)}" if sight.calls_next else ""
+    following = group.calls_next
+    calls = f" · calls {escape(following.who, 40)} {stamp(following.at)}" if following else ""
     return f"**nobody has it**{calls}"
 
 

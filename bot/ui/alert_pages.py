@@ -24,8 +24,9 @@ def group_line(group: AlertGroup, link: str = "") -> str:
     """One group: how bad, which, since when, who has it; below it nothing."""
     since = stamp(group.fired_at if group.open else group.closed_at or group.fired_at)
     over = "since" if group.open else "over"
-    held = f"{escape(group.acked_by, 24)} has it" if group.acked_by else ""
-    waits = "" if group.acked_by or not group.firing or group.silenced else "nobody has it"
+    held = f"{escape(group.acked_by, 24)} {'had' if group.waits else 'has'} it" if group.acked_by else ""
+    what = "more since then, which nobody has" if group.acked_by else "nobody has it"
+    waits = what if group.waits and not group.silenced else ""
     flapping = f"flapping {group.flaps}x" if group.flapping else ""
     doubt = "unconfirmed" if group.unconfirmed_since is not None and group.open and not group.own else ""
     head = f"**{word_of(group)}** {short_id(group.id)} {title_of(group, 60)}"

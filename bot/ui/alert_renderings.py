@@ -28,7 +28,6 @@ from bot.ui.alert_card import (
 from bot.ui.alert_lines import (
     LOOKED_BACK,
     GroupSight,
-    Next,
     fitted_names,
     headline,
     marker,
@@ -128,7 +127,6 @@ class AlertRenderings:
             group=group,
             silences={one.am_id: one for one in group.silences},
             changes=await self._changes_before(group),
-            calls_next=self._calls_next(group),
             flapping_within=within,
         )
 
@@ -137,16 +135,6 @@ class AlertRenderings:
             return None
         since = group.fired_at - LOOKED_BACK
         return await self._changes.of(group.environment, group.service, since, group.fired_at, sight=EVERYWHERE)
-
-    def _calls_next(self, group: AlertGroup) -> Next | None:
-        """The next step of the route's escalation, for what waits for somebody."""
-        routes = self._settings.alerts.all_routes if self._settings.alerts is not None else ()
-        route = next((one for one in routes if one.name == group.route), None)
-        if route is None or group.unacked_since is None or group.escalation_step >= len(route.escalation):
-            return None
-        step = route.escalation[group.escalation_step]
-        who = step.role or step.person or "whoever is on call"
-        return Next(who, group.unacked_since + timedelta(seconds=step.after_s))
 
     async def _group(self, row: CardRow) -> Rendering | None:
         group = await self._alerts.group(row.subject_id, most=LOADED)
@@ -318,7 +306,9 @@ def _still_wanted(ping: Ping, group: AlertGroup) -> bool:
     """Whether somebody must still be called: not once it is over or silenced, nor for what somebody has taken since."""
     if not group.firing or group.silenced:
         return False
-    return not (ping.reason is Reason.ESCALATION and group.unacked_since is None)
+    if ping.reason is Reason.REMINDER:
+        return group.acked_by in ping.people
+    return group.waits
 
 
 def _why(ping: Ping, group: AlertGroup) -> str:

@@ -170,6 +170,9 @@ class Board:
                 wait_s = await self._look()
             except Unavailable as error:
                 _log.warning("the board cannot read its cards: %s", error)
+            except Exception:  # the border of this task: one look that breaks must not be the last one
+                self._metrics.broken.inc()
+                _log.exception("a look of the board broke; the next one comes all the same")
             try:
                 async with asyncio.timeout(wait_s):
                     await self._woken.wait()

@@ -35,7 +35,7 @@ def sections_of(shift: Shift, links: Mapping[int, str]) -> Sections:
             for part in (
                 f"{word_of(group)} {short_id(group.id)} {title_of(group, 48)}",
                 f"since {stamp(group.fired_at)}",
-                f"{escape(group.acked_by, 24)} has it" if group.acked_by else "nobody has it",
+                f"{escape(group.acked_by, 24)} has it" if group.acked_by and not group.waits else "nobody has it",
                 links.get(group.id, ""),
             )
             if part

@@ -7,10 +7,10 @@ from itertools import accumulate
 
 import pytest
 
-from bot.alerts.model import AlertGroup, SilenceKind, State
+from bot.alerts.model import AlertGroup, NextCall, SilenceKind, State
 from bot.ui.alert_card import PACK_ROOM, PackSight, pack_card, packed_size, shares
 from bot.ui.alert_details import details_page
-from bot.ui.alert_lines import Next, heading, headline, marker
+from bot.ui.alert_lines import heading, headline, marker
 from bot.ui.text import DISPLAY_LIMIT
 from tests.unit.alert_room import (
     HANDLES,
@@ -66,8 +66,8 @@ def test_what_does_not_fit_is_counted() -> None:
 
 
 def test_nobody_has_it_until_somebody_does() -> None:
-    calls = Next("sre", NOW + timedelta(minutes=4))
-    before = text(drawn(sight_of(group(), calls_next=calls)))
+    calls = NextCall("sre", NOW + timedelta(minutes=4))
+    before = text(drawn(sight_of(group(calls_next=calls))))
     assert f"**nobody has it** · calls sre <t:{int(calls.at.timestamp())}:R>" in before
     acked = group(episode("a", acked_by="dev"), episode("b"), acked_by="dev", acked_at=NOW, unacked_since=None)
     after = text(drawn(sight_of(acked)))

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from bot.alert_settings import EscalationStep, OncallSettings, QuietHours
-from bot.alerts.model import Matcher, Reason, SeenSilence, Silence, SilenceKind
+from bot.alerts.model import Matcher, NextCall, Reason, SeenSilence, Silence, SilenceKind
 from bot.alerts.store import GroupFilter
 from bot.db.tables import alert_groups
 from bot.errors import Refused
@@ -263,11 +263,13 @@ async def test_what_waited_through_quiet_hours_climbs_step_by_step_when_they_end
         assert len(await room.store.due_escalations(room.clock())) == 1, "before they begin its time counts as ever"
         room.clock.advance(hours=3)
         await room.hook(alert(name="Night"), key="night")
+        planned = {group.calls_next for group in await room.store.groups()}
         room.clock.advance(hours=16, minutes=30)  # 08:00 of the next day
         assert await room.store.due_escalations(room.clock()) == ()
         room.clock.advance(minutes=30)
         due = await room.store.due_escalations(room.clock())
         assert [(one.step, one.due_at) for one in due] == [(0, room.clock())] * 2
+        assert planned == {NextCall("sre", room.clock())}, "the cards said so all night"
         for one in due:
             await room.store.escalated(one.group.id, 0, roles=["sre"], at=room.clock())
         assert await room.store.due_escalations(room.clock()) == ()

@@ -25,7 +25,7 @@ def group(number: int = 17, **changes: object) -> AlertGroup:
         "id": number, "group_key": "{}:{}", "receiver": "bot", "channel": "alerts", "route": "default",
         "environment": "prod", "service": "app", "severity": "critical", "title": "HighCPUUsage", "group_labels": {},
         "common_labels": {}, "common_annotations": {}, "external_url": "", "opened_at": NOW - HOUR,
-        "fired_at": NOW - HOUR, "updated_at": NOW, "firing": 2, "members": 5,
+        "fired_at": NOW - HOUR, "updated_at": NOW, "firing": 2, "members": 5, "unacked_since": NOW - HOUR,
     }  # fmt: skip
     return AlertGroup(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -57,10 +57,11 @@ def test_a_group_is_one_line_that_says_who_has_it() -> None:
     assert group_line(group(), "[card](url)") == (
         "**CRITICAL** A17 [2 firing / 5] HighCPUUsage - prod · since <t:1795460400:R> · nobody has it · [card](url)"
     )
-    assert "dev has it" in group_line(group(acked_by="dev"))
+    assert "dev has it" in group_line(group(acked_by="dev", unacked_since=None))
+    assert "dev had it · more since then, which nobody has" in group_line(group(acked_by="dev"))
     assert "nobody has it" not in group_line(group(suppressed=2))
-    assert group_line(group(firing=0, closed_at=NOW)).startswith("**RESOLVED** A17 [0 firing / 5]")
-    flapping = group(flapping_until=NOW, flaps=5, unconfirmed_since=NOW)
+    assert group_line(group(firing=0, closed_at=NOW, unacked_since=None)).startswith("**RESOLVED** A17 [0 firing / 5]")
+    flapping = group(unacked_since=None, flapping_until=NOW, flaps=5, unconfirmed_since=NOW)
     assert group_line(flapping).endswith("flapping 5x · unconfirmed")
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -130,6 +131,27 @@ async def test_what_quiet_hours_held_back_pings_once_also_where_the_card_is_not_
     assert await easel.posted("alert:17", 900) == [SRE_ROLE]
     rendering = await easel.drawn("alertping:1")
     assert rendering is not None and rendering.reply_to == 900, "let go once the card stands, it is a message"
+
+
+@pytest.mark.parametrize(
+    ("reason", "unchanged", "taken_or_given_back"),
+    [
+        (Reason.JOINED, {"acked_by": "dev"}, {"acked_by": "sre", "unacked_since": None}),
+        (Reason.ESCALATION, {}, {"acked_by": "sre", "unacked_since": None}),
+        (Reason.REMINDER, {"acked_by": "dev", "unacked_since": None}, {}),
+    ],
+)
+async def test_a_call_that_comes_late_is_not_made_any_more(
+    easel: Easel, reason: Reason, unchanged: dict[str, Any], taken_or_given_back: dict[str, Any]
+) -> None:
+    easel.rows.groups[17] = group()
+    await easel.marked("alert:17", "alertping:2")
+    await easel.posted("alert:17", 900)
+    easel.rows.pings[2] = Ping(id=2, group_id=17, reason=reason, at=NOW, roles=("sre",), people=("dev",), detail="")
+    easel.rows.groups[17] = group(**unchanged)
+    assert await easel.drawn("alertping:2") is not None
+    easel.rows.groups[17] = group(**taken_or_given_back)
+    assert await easel.drawn("alertping:2") is None
 
 
 async def test_a_card_whose_picture_found_no_room_gets_it_when_there_is_some() -> None:

@@ -31,7 +31,7 @@ def told(changes: Sequence[Change]) -> list[str]:
 async def test_the_newest_change_of_the_place_comes_first_and_others_are_left_out(tmp_path: Path) -> None:
     async with open_room(tmp_path) as room:
         await room.start()
-        changes = Changes(room.database, now=room.clock)
+        changes = Changes(room.database, services=("app", "bot"), now=room.clock)
         await deployed(room)
         room.clock.advance(minutes=5)
         await deployed(room, service="worker")
@@ -52,10 +52,20 @@ async def test_the_newest_change_of_the_place_comes_first_and_others_are_left_ou
         assert len(await changes.lately("", "", TWO_HOURS)) == 5
 
 
+async def test_an_alert_of_a_host_is_told_of_every_deploy_of_its_environment(tmp_path: Path) -> None:
+    async with open_room(tmp_path) as room:
+        await room.start()
+        changes = Changes(room.database, services=("app", "bot"), now=room.clock)
+        await deployed(room)
+        for service in ("host", "monitoring"):  # the label of what monitoring/ says of hosts, and of itself
+            assert told(await changes.lately("dev", service, TWO_HOURS)) == ["deploy: deploy aaaaaaa (dev)"]
+        assert await changes.lately("dev", "bot", TWO_HOURS) == ()
+
+
 async def test_only_what_lies_in_the_window_counts_and_nothing_is_said_too(tmp_path: Path) -> None:
     async with open_room(tmp_path) as room:
         await room.start()
-        changes = Changes(room.database, now=room.clock)
+        changes = Changes(room.database, services=("app", "bot"), now=room.clock)
         await deployed(room)
         room.clock.advance(hours=3)
         assert await changes.lately("dev", "app", TWO_HOURS) == ()
@@ -69,7 +79,7 @@ async def test_only_what_lies_in_the_window_counts_and_nothing_is_said_too(tmp_p
 async def test_what_still_runs_and_what_failed_is_a_change_and_what_never_began_is_none(tmp_path: Path) -> None:
     async with open_room(tmp_path) as room:
         await room.start()
-        changes = Changes(room.database, now=room.clock)
+        changes = Changes(room.database, services=("app", "bot"), now=room.clock)
         running = await room.ask(DEV, "dev", commit=NEW)
         await room.becomes(running, Status.RUNNING)
         waiting = await room.ask(DEV, "prod", commit=NEW)
@@ -93,7 +103,7 @@ async def test_where_somebody_may_not_look_nothing_is_told(tmp_path: Path) -> No
     async with open_room(tmp_path) as room:
         await room.start()
         await deployed(room)
-        changes = Changes(room.database, now=room.clock)
+        changes = Changes(room.database, services=("app", "bot"), now=room.clock)
         hidden = Sight(but=frozenset({"dev"}))
         assert await changes.lately("", "", TWO_HOURS, sight=hidden) == ()
         assert len(await changes.lately("", "", TWO_HOURS)) == 1
@@ -117,7 +127,7 @@ def hand_watch(room: Room, serving: Serving) -> HandWatch:
 async def hand_changes(room: Room) -> list[str]:
     return [
         c.text
-        for c in await Changes(room.database, now=room.clock).lately("dev", "app", TWO_HOURS)
+        for c in await Changes(room.database, services=("app", "bot"), now=room.clock).lately("dev", "app", TWO_HOURS)
         if c.kind == BY_HAND
     ]
 

@@ -74,16 +74,19 @@ async def test_the_shift_holds_all_that_the_next_person_must_know(desk: Desk) ->
         )
     running = await desk.room.ask(DEV, "dev")
     await desk.room.becomes(running, Status.RUNNING)
+    of_dev = (Matcher("environment", "dev"),)
+    await desk.alerts.noted(Silence("dev's", "sre", SilenceKind.SILENCE, of_dev, now, now + HOUR))
     shift = await desk.handover.shift(SRE)
     assert {group.title for group in shift.firing.found} == {"LowDiskSpace", "HighCPUUsage"}
     assert [group.id for group in shift.acked] == [disk]
-    assert [silence.am_id for silence in shift.silences] == ["soon"]
+    assert {silence.am_id for silence in shift.silences} == {"soon", "dev's"}
     assert [operation.id for operation in shift.operations.found] == [running.id]
     assert [lock.resource for lock in shift.locks] == ["dev/app"]
     sections = dict(sections_of(shift, {disk: "[card](url)"}))
     assert any("sre has it" in line and "[card](url)" in line for line in sections["firing"])
     assert all(sections.values())
     hidden = await desk.handover.shift(DEV)
+    assert "dev's" not in {silence.am_id for silence in hidden.silences}
     assert ([group.title for group in hidden.firing.found], hidden.firing.hidden) == (["LowDiskSpace"], 1)
     assert "1 more group that may not be shown" in dict(sections_of(hidden, {}))["firing"]
 

@@ -127,8 +127,9 @@ async def watchtower(
     buckets, cards, packs = Buckets(), BoardStore(database), Packs(database, calm=calm)
     alerts = AlertStore(database, settings=ALERTS, channels=cast.CHANNELS, record=store.record)
     drawn = AlertRenderings(
-        alerts=alerts, store=cards, packs=packs, settings=settings, people=people, changes=Changes(database), draw=draw
-    )
+        alerts=alerts, store=cards, packs=packs, settings=settings, people=people,
+        changes=Changes(database, services=("app",)), draw=draw,
+    )  # fmt: skip
     renderings = Renderings(
         settings=settings, engine=Engine(store=store, registry=Registry({}), policy=seeded_rows()), store=cards,
         people=people, redactor=Redactor([]), outside=Outside(["dev"]), alerts=drawn,

@@ -53,9 +53,10 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         yield Desk(room, alerts, Handover(alerts=alerts, store=room.store, lookout=lookout, channel_id=42))
 
 
-async def fires(desk: Desk, name: str, environment: str) -> int:
+async def fires(desk: Desk, name: str, environment: str, *instances: str) -> int:
     """A group of that alert; its number."""
-    body = payload([alert(name, "i-1", environment=environment, starts_at=desk.room.clock() - HOUR)])
+    begun = desk.room.clock() - HOUR
+    body = payload([alert(name, one, environment=environment, starts_at=begun) for one in instances or ("i-1",)])
     await desk.alerts.take(body, parse(body), source="test", received_at=desk.room.clock())
     while await desk.alerts.apply_next():
         pass
@@ -89,6 +90,17 @@ async def test_the_shift_holds_all_that_the_next_person_must_know(desk: Desk) ->
     assert "dev's" not in {silence.am_id for silence in hidden.silences}
     assert ([group.title for group in hidden.firing.found], hidden.firing.hidden) == (["LowDiskSpace"], 1)
     assert "1 more group that may not be shown" in dict(sections_of(hidden, {}))["firing"]
+
+
+async def test_what_joined_after_an_ack_is_handed_over_as_nobodys(desk: Desk) -> None:
+    await desk.room.start()
+    disk = await fires(desk, "LowDiskSpace", "prod")
+    await desk.alerts.ack(disk, "sre")
+    assert await fires(desk, "LowDiskSpace", "prod", "i-1", "i-2") == disk
+    shift = await desk.handover.shift(SRE)
+    assert shift.acked == ()
+    (line,) = dict(sections_of(shift, {}))["firing"]
+    assert "nobody has it" in line
 
 
 async def test_whoever_takes_it_is_on_call_until_then_and_once(desk: Desk) -> None:

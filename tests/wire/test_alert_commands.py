@@ -191,6 +191,7 @@ async def test_a_silence_is_made_extended_listed_and_ended_in_alertmanager(watch
 
     await eventually(silenced)
     assert "known" in await watch.said("dev", "silence list", environment="prod")
+    assert "known" not in await watch.said("dev", "silence list", environment="dev")
     assert silence.am_id in await watch.offered("sre", "silence expire", "silence")
     await watch.said("sre", "silence extend", silence=silence.am_id[:8], length="1d")
     (longer,) = [one for one in await watch.silences.listed() if one.comment == "known"]
@@ -203,6 +204,15 @@ async def test_a_silence_is_made_extended_listed_and_ended_in_alertmanager(watch
     assert [(actor, place) for actor, place, _ in await watch.recorded("silence.expired")] == [("sre", "prod")]
     changes = await watch.room.house.changes.lately("prod", "app", timedelta(hours=2))
     assert {change.kind for change in changes} >= {"silence"}
+
+
+async def test_a_silence_that_may_reach_any_environment_is_listed_for_each(watch: Watch) -> None:
+    said = {"matchers": 'alertname="Nowhere"', "length": "1h", "comment": "everywhere"}
+    assert "Silenced" in await watch.said("sre", "silence create", **said)
+    for environment in ("dev", "prod"):
+        assert "everywhere" in await watch.said("sre", "silence list", environment=environment)
+    (silence,) = [one for one in await watch.silences.listed() if one.comment == "everywhere"]
+    assert "No longer silenced" in await watch.said("sre", "silence expire", silence=silence.am_id)
 
 
 async def test_dev_silences_dev_and_nothing_that_reaches_beyond_it(watch: Watch) -> None:

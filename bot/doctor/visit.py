@@ -12,6 +12,7 @@ from bot.doctor.command import AREAS
 from bot.doctor.examination import Part, examine
 from bot.doctor.findings import Finding, fine, wrong
 from bot.doctor.house import HouseExamination
+from bot.doctor.monitoring import MonitoringExamination
 from bot.doctor.repository import RepositoryExamination
 from bot.errors import Misconfigured
 from bot.logs import Redactor
@@ -51,6 +52,8 @@ def _parts(settings: Settings, area: str) -> list[Part]:
             return [RepositoryExamination(settings).part()]
         case "aws":
             return [CloudExamination(settings).part()]
+        case "monitoring":
+            return MonitoringExamination(settings).parts()
     raise ValueError(f"there is no area {area}")
 
 

@@ -24,6 +24,7 @@ from tests.story.world_driver import World
 
 Json = dict[str, Any]
 ELSEWHERE = 1325000000000009999
+NOBODY_THERE = "http://127.0.0.1:9"
 BOT = cast.BOT_NAME
 CARDS = ["VIEW_CHANNEL", "SEND_MESSAGES", "EMBED_LINKS", "ATTACH_FILES", "READ_MESSAGE_HISTORY", "PIN_MESSAGES"]
 
@@ -385,6 +386,26 @@ FAULTS = {
         an_empty_repository,
         *("aws images app", WARNING, "is empty", "nothing was deployed yet"),
     ),
+    "critical alerts that call nobody": (
+        edit("alerts", to={"channel": "ops"}),
+        *("monitoring calls in prod", WARNING, "the route default, which calls nobody", "alerts.role"),
+    ),
+    "an Alertmanager without a heartbeat": (
+        edit("alerts", to={"role": "sre", "channel": "ops", "alertmanagers": [NOBODY_THERE]}),
+        *("monitoring heartbeat", WARNING, "nobody hears of it", "alerts.heartbeats"),
+    ),
+    "a heartbeat that calls nobody": (
+        edit("alerts", to={"role": "sre", "channel": "ops", "alertmanagers": [NOBODY_THERE], "heartbeats": [{}]}),
+        *("monitoring heartbeat", WARNING, "the loss of Watchdog calls nobody", "a role"),
+    ),
+    "an Alertmanager that is not there": (
+        edit("alerts", "alertmanagers", to=[NOBODY_THERE]),
+        *(f"monitoring alertmanager {NOBODY_THERE}", WRONG, "cannot be reached", "its address right"),
+    ),
+    "a Prometheus that is not there": (
+        edit("metrics", to={"url": NOBODY_THERE}),
+        *("monitoring prometheus", WRONG, "cannot be reached", "its address right"),
+    ),
 }  # fmt: skip
 
 
@@ -405,6 +426,7 @@ def _related(check: str, other: str) -> bool:
     """Whether the same fault shows in both lines."""
     alike = {
         "discord channel ops": ("discord pins",),
+        "monitoring heartbeat": ("monitoring alertmanager",),
         "github repository": ("github branch trunk",),
     }
     return any(other.startswith(one) for one in alike.get(check, ()))

@@ -213,7 +213,7 @@ async def test_it_waits_out_a_refusal_and_sends_again(part, steps):
 
 async def test_it_waits_out_the_limit_of_the_whole_bot(part, steps):
     after = part.ledger.requests("discord", 0)[-1]["n"]
-    part.change_limits({"overall": {"requests": 3, "per_s": 0.5}, "posts": {"requests": 1000, "per_s": 1.0}})
+    part.change_limits({"overall": {"requests": 3, "per_s": 2.0}, "posts": {"requests": 1000, "per_s": 1.0}})
     await ran(part, "burst", times=8)
     assert (await steps.step("burst"))["sent"] == 8
     part.change_limits({"reset": True})

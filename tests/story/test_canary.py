@@ -130,6 +130,5 @@ async def by_configuration(world: World, secrets: dict[str, str]) -> None:
         return "token" in world.bot_log_tail(20)
 
     await world.until("the bot to refuse the configuration", refused)
-    await world.put_config(toml=toml)
-    await world.wait_ready()
+    await world.reconfigure(toml=toml)
     await world.ask("dev", "status")

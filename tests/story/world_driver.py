@@ -276,8 +276,11 @@ class World:
         """Wait until `GET /state` says ready."""
 
         async def ready() -> bool:
-            await self._port()
-            return bool((await self.state())["ready"])
+            await self._port()  # says how a world that has ended did so
+            try:
+                return bool((await self.state())["ready"])
+            except aiohttp.ClientConnectorError:
+                return False
 
         await self.until("the world to be ready", ready, timeout_s=timeout_s)
 

@@ -32,7 +32,7 @@ REGISTRY = f"{AWS_ACCOUNT}.dkr.ecr.{AWS_REGION}.amazonaws.com"
 
 
 PORT_FIRST, PORTS, SHARES = 18_000, 50, 240
-"""Where the ports of containers begin, how many a world has, and how many worlds could have some of their own."""
+"""Where the ports of containers begin, how many a machine has, and how many machines could have some of their own."""
 
 
 def missing_programs() -> list[str]:
@@ -102,8 +102,12 @@ class Machine:
         self._keep_overrides(lines)
 
     def _first_port(self) -> int:
-        """Where this world's share of the ports below the kernel's own begins: worlds beside each other rarely meet."""
-        return PORT_FIRST + PORTS * (crc32(self.world.encode()) % SHARES)
+        """Where this machine's share of the ports below the kernel's own begins.
+
+        Machines beside each other, of one world or of several, rarely meet: a port is only known to be taken once the
+        process in a container listens, so that two that start at once must not pick from the same ports.
+        """
+        return PORT_FIRST + PORTS * (crc32(f"{self.world} {self.environment}".encode()) % SHARES)
 
     def _keep_overrides(self, lines: dict[str, object]) -> None:
         """What a person set in `host.env` beside our own lines (such as a shorter health deadline) stays."""

@@ -69,7 +69,7 @@ class Change:
 class Changes:
     """The index. `now` is only asked for what still runs.
 
-    `services` are those that can be deployed. What bears another name (a host's or the monitoring's own alerts) has no
+    `services` are those of the configuration. What bears another name (a host's or the monitoring's own alerts) has no
     changes of its own: what may have caused it is all that was done to its environment.
     """
 
@@ -83,7 +83,7 @@ class Changes:
     ) -> tuple[Change, ...]:
         """The newest changes of that window, at most `LIMIT`.
 
-        An empty service, or one that cannot be deployed, means all of the environment, an empty environment all of
+        An empty service, or one that the configuration does not name, means all of the environment, an empty environment all of
         them. What touches a whole environment, or the bot itself, belongs to each of its services.
         """
         service = service if service in self._services else ""

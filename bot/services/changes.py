@@ -83,8 +83,8 @@ class Changes:
     ) -> tuple[Change, ...]:
         """The newest changes of that window, at most `LIMIT`.
 
-        An empty service, or one that the configuration does not name, means all of the environment, an empty environment all of
-        them. What touches a whole environment, or the bot itself, belongs to each of its services.
+        An empty service, or one that the configuration does not name, means all of the environment, an empty
+        environment all of them. What touches a whole environment, or the bot itself, belongs to each of its services.
         """
         service = service if service in self._services else ""
 

@@ -196,10 +196,25 @@ class AlertSettings(Section):
             raise ValueError("an escalation step says oncall = true, but there is no [alerts.oncall]")
         return self
 
+    @model_validator(mode="after")
+    def _never_silent(self) -> Self:
+        for route in self.routes:
+            if route.role is None and self.role is None and any(step.oncall for step in route.escalation):
+                raise ValueError(
+                    f"an escalation step of the route {route.name} says oncall = true, and names no role for when nobody"
+                    " is on call: give the route a role, or set alerts.role"
+                )
+        return self
+
     @property
     def all_routes(self) -> tuple[RouteSettings, ...]:
         """The routes of the file in their order, and the default one last: there is always one that fits."""
         return (*self.routes, RouteSettings(name=DEFAULT_ROUTE, channel=self.channel, role=self.role))
+
+    @property
+    def all_channels(self) -> tuple[str, ...]:
+        """The channels in which alerts may be shown, each once."""
+        return tuple(dict.fromkeys(channel for _, channel in self._channels()))
 
     def unknown_names(
         self, *, channels: Collection[str], roles: Collection[str], people: Collection[str]

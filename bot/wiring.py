@@ -44,6 +44,8 @@ from bot.ui.house import Alerting
 from bot.ui.packing import Packs
 from bot.ui.pictures import cleaned
 from bot.ui.pinned import PinnedBoard
+from bot.ui.pinned_alerts import PinnedAlerts
+from bot.ui.pins import OPS_KEY, Pinned, Pins, alerts_key
 from bot.ui.renderings import Renderings
 from bot.ui.storms import Storms
 from cogs import EXTENSIONS
@@ -96,13 +98,13 @@ async def open_house(
     alerts = _open_alert_renderings(core, charts, handles, packs, stack)
     renderings = Renderings(
         settings=settings, engine=engine, store=handles, people=people, redactor=redactor, outside=core.outside,
-        pinned=PinnedBoard(core.status, core.outside, on_call=core.alert_store.on_call if core.alert_store else None),
-        tallies=tallies,
+        pinned=_pinned(core, handles), tallies=tallies,
         handover=alerting.handover if alerting is not None else None, alerts=alerts,
     )  # fmt: skip
     board = Board(
         store=handles, renderings=renderings, channels=bot, buckets=buckets,
-        audit_channel=settings.discord.channels["audit"], ops_channel=settings.discord.channels["ops"],
+        audit_channel=settings.discord.channels["audit"],
+        pins=Pins(settings.discord.channels["ops"], _alert_channels(settings).values()),
         metrics=metrics, doubt=timedelta(seconds=settings.discord.nonce_doubt_s),
         storms=Storms(packs, alerts) if alerts is not None else None,
     )  # fmt: skip
@@ -160,6 +162,25 @@ def _open_alert_renderings(
     )  # fmt: skip
     stack.push_async_callback(renderings.close)
     return renderings
+
+
+def _alert_channels(settings: Settings) -> dict[str, int]:
+    """The channels with cards of alerts, by their names in the configuration."""
+    named = settings.alerts.all_channels if settings.alerts is not None else ()
+    return {name: settings.discord.channels[name] for name in named}
+
+
+def _pinned(core: Core, cards: BoardStore) -> dict[str, Pinned]:
+    """What stands on the pinned boards, by the keys of their cards."""
+    alerts, guild_id = core.alert_store, core.settings.discord.guild_id
+    if alerts is None:
+        return {OPS_KEY: PinnedBoard(core.status, core.outside)}
+    boards: dict[str, Pinned] = {OPS_KEY: PinnedBoard(core.status, core.outside, on_call=alerts.on_call)}
+    for name, number in _alert_channels(core.settings).items():
+        boards[alerts_key(number)] = PinnedAlerts(
+            name, alerts=alerts, cards=cards, outside=core.outside, guild_id=guild_id
+        )
+    return boards
 
 
 def _parts(core: Core) -> dict[str, Any]:

@@ -76,7 +76,11 @@ class ChatExamination:
                 Check(f"discord members in {n}", partial(self._members, n), needs=f"discord channel {n}")
                 for n in written
             ),
-            Check("discord pins", self._pins, needs="discord channel ops"),
+            *(
+                Check(f"discord pins in {n}", partial(self._pins, n), needs=f"discord channel {n}")
+                for n in self._discord.channels
+                if n in self._pinned()
+            ),
             Check("discord webhooks", self._webhooks, needs=GUILD),
             *(Check(f"discord role {n}", partial(self._role, n), needs=GUILD) for n in self._discord.roles),
             *(Check(f"discord person {p.name}", partial(self._person, p), needs=GUILD) for p in self._settings.people),
@@ -179,8 +183,12 @@ class ChatExamination:
     def _written(self) -> frozenset[str]:
         """The channels in which this bot posts."""
         environments = self._settings.environments.values()
-        alerts = {name for name in self._discord.channels if name.startswith("alerts")}
-        return frozenset({"ops", "audit", *alerts, *(environment.channel for environment in environments)})
+        return self._pinned() | {"audit", *(environment.channel for environment in environments)}
+
+    def _pinned(self) -> frozenset[str]:
+        """The channels in which a board of its is pinned."""
+        alerts = self._settings.alerts.all_channels if self._settings.alerts is not None else ()
+        return frozenset({"ops", *alerts})
 
     def _channel(self, name: str) -> Verdict:
         number = self._discord.channels[name]
@@ -213,8 +221,8 @@ class ChatExamination:
             )
         return fine(f"in #{channel.name} only those who are allowed to may post")
 
-    def _pins(self) -> Verdict:
-        channel = self._view().channels[self._discord.channels["ops"]]
+    def _pins(self, name: str) -> Verdict:
+        channel = self._view().channels[self._discord.channels[name]]
         if Permission.PIN_MESSAGES not in self._view().own(channel):
             return wrong(
                 f"the bot may not pin its board in #{channel.name}",

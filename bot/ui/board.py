@@ -28,7 +28,7 @@ from bot.metrics import Metrics
 from bot.ops.model import Operation
 from bot.ui.board_store import BoardStore, CardRow, utc_now
 from bot.ui.buckets import Buckets, NotTaken
-from bot.ui.pinned import OLD_ROUTINE_S, PINNED_KEY, ROUTINE_S, Rhythm
+from bot.ui.pins import Pins
 from bot.ui.reach import Reach
 from bot.ui.recovery import pinned_in, posted_since
 from bot.ui.rendering import Rendering
@@ -83,17 +83,15 @@ class Board:
 
     def __init__(
         self, *, store: BoardStore, renderings: Renderings, channels: Channels, buckets: Buckets,
-        audit_channel: int, ops_channel: int, metrics: Metrics, doubt: timedelta = DOUBT, rhythm: Rhythm | None = None,
-        storms: Storms | None = None,
+        audit_channel: int, pins: Pins, metrics: Metrics, doubt: timedelta = DOUBT, storms: Storms | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self.renderings = renderings
         self._channels = channels
         self._buckets = buckets
         self._audit_channel = audit_channel
-        self._ops_channel = ops_channel
+        self._pins = pins
         self._doubt = doubt
-        self._rhythm = rhythm or Rhythm()
         self._outside_changed = False
         self._metrics = metrics
         self._storms = storms
@@ -126,17 +124,18 @@ class Board:
 
     def wake(self, operation: Operation) -> None:
         """An operation changed: look now."""
-        self._rhythm.changed(operation)
+        self._pins.operation_changed(operation)
         self._woken.set()
 
     def changed(self) -> None:
-        """Rows changed that some card shows: look now."""
+        """Rows of alerts changed that some card shows: look now."""
+        self._pins.alerts_changed()
         self._woken.set()
 
     def outside_changed(self, *_: object) -> None:
         """A part of the outside went down or came back: whatever goes on says so on its card."""
         self._outside_changed = True
-        self._rhythm.news()
+        self._pins.outside_changed()
         self._woken.set()
 
     async def standing(self, key: str, *, within_s: float) -> CardRow | None:
@@ -183,8 +182,8 @@ class Board:
         """Start what is due; the seconds after which to look again."""
         now, began = utc_now(), time.monotonic()
         await self._store.audit_due(self._audit_channel, AUDITED, limit=AUDIT_LINES)
-        if self._rhythm.due():
-            await self._store.want(PINNED_KEY, self._ops_channel, Priority.BACKGROUND)
+        for key, channel_id in self._pins.due():
+            await self._store.want(key, channel_id, Priority.BACKGROUND)
         if self._outside_changed:
             self._outside_changed = False
             await self._store.want_again(await self.renderings.open_cards())
@@ -396,8 +395,7 @@ class Board:
                 watcher.set_result(await self._store.get(row.key) or row)
         if complete:
             await self._want_beside(row, rendering)
-        if rendering.pinned:
-            self._rhythm.routine_s = ROUTINE_S
+        self._pins.grown(row.key, old=False)
 
     async def _pin(self, row: CardRow, message_id: int) -> None:
         """Pin the message, once. Without the permission it stands unpinned, and the log says so."""
@@ -429,7 +427,7 @@ class Board:
         pause = rendering.pause or (PROGRESS_PAUSE if row.priority >= Priority.PROGRESS else None)
         if pause is not None and row.message_id is not None and self._buckets.is_old(row.message_id):
             pause = max(pause, OLD_PAUSE)
-            self._rhythm.routine_s = OLD_ROUTINE_S if rendering.pinned else self._rhythm.routine_s
+            self._pins.grown(row.key, old=True)
         not_before = utc_now() + pause if pause is not None else None
         state = dict(rendering.state)
         await self._store.save(row.key, shown=row.wanted, attempts=0, not_before=not_before, state=state)

@@ -2,8 +2,9 @@
 
 A card is a row with a key: `operation:184` (its card), `outcome:184` and `reminder:184` (one-line pings beside it),
 `audit:1042` (lines of the record), `question:<interaction>` (what somebody was asked privately; never posted),
-`pinned:ops` (the pinned board), `alert:17` (an alert group's card), `alertping:31` (a ping beside it), `pack:4`
-(the groups of a storm in one message; a member's row then has the pack's message as its own).
+`pinned:ops` and `pinned:<channel>` (the pinned boards, that of a channel of alerts by the channel's id), `alert:17`
+(an alert group's card), `alertping:31` (a ping beside it), `pack:4` (the groups of a storm in one message; a member's
+row then has the pack's message as its own).
 """
 
 import secrets

@@ -1,7 +1,7 @@
 """What the front needs of the rest of the house, as a Protocol: wiring hands over the real thing."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import discord
@@ -22,11 +22,13 @@ from bot.services.figures import Figures
 from bot.services.history import History
 from bot.services.reload import Configuration
 from bot.services.rollback import RollbackHandler
+from bot.services.spans import zone_of
 from bot.services.status import StatusService
 from bot.settings import Settings
 from bot.ui.board_store import BoardStore
 from bot.ui.chart_process import Charts
 from bot.ui.first_answers import FirstAnswers
+from bot.ui.text import message_url
 
 if TYPE_CHECKING:
     from bot.alerts.store import AlertStore
@@ -120,9 +122,14 @@ def actor_of(interaction: discord.Interaction[Any]) -> Actor:
     return house_of(interaction).people.actor_of(interaction.user)
 
 
+def zone_here(interaction: discord.Interaction[Any]) -> tzinfo:
+    """Where times are meant that somebody types without an offset."""
+    return zone_of(house_of(interaction).settings.alerts)
+
+
 def jump_url(house: House, channel_id: int, message_id: int) -> str:
     """The address of a message in our guild."""
-    return f"https://discord.com/channels/{house.settings.discord.guild_id}/{channel_id}/{message_id}"
+    return message_url(house.settings.discord.guild_id, channel_id, message_id)
 
 
 async def card_link(house: House, operation: Operation, *, within_s: float = 0.0) -> str:

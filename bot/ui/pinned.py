@@ -1,75 +1,34 @@
-"""The pinned board: one message in the ops channel that says how things stand, and by its age whether the bot lives.
+"""The pinned board of the ops channel: how everything stands, and by its age whether the bot lives.
 
 Its time is a Discord timestamp, which every reader's client keeps counting: a dead bot's board grows old by itself.
-This room says what stands there and when it is due; posting, pinning and finding it again are the board's business.
+When it is due is said in `pins`; posting, pinning and finding it again are the board's business.
 """
 
 import re
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bot.alerts.rota import Turn
-from bot.ops.model import FINAL, Operation, Status
+from bot.ops.model import Operation, Status
 from bot.services.outside import Outside
 from bot.services.status import EnvironmentStatus, Overview, ServiceStatus, StatusService
 from bot.ui.card_lines import short
 from bot.ui.overview import firing_words
+from bot.ui.pins import foot
 from bot.ui.standings import away_line, down_line, foot_line
 from bot.ui.text import CONTENT_LIMIT, counted, escape, fitted, stamp
 
-PINNED_KEY = "pinned:ops"
 MARKER = re.compile(r"^\*\*On deck\*\* ")
-"""How the message begins, so that it is found among the pins."""
-ROUTINE_S = 60.0
-OLD_ROUTINE_S = 180.0
-"""For a message that is an hour old: Discord allows only so many edits of those, and a board of up to five minutes
-is still called alive."""
-FIRST_AFTER_S = 4.0
-"""After the start, so that the first look at the outside does not make the bot's first answers wait."""
-LEAST_PAUSE = timedelta(seconds=10)
-DEAD_AFTER_MIN = 5
 OnCall = Callable[[], Awaitable[Turn | None]]
 OUTAGES_SHOWN = 3
 OUTAGES_FOR = timedelta(hours=12)
-
-
-class Rhythm:
-    """When the pinned board is to be drawn again: about once a minute, and soon after something important."""
-
-    def __init__(self, *, first_after_s: float = FIRST_AFTER_S, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._drawn_at = clock() + first_after_s - ROUTINE_S
-        self._news = False
-        self._statuses: dict[int, Status] = {}
-        self.routine_s = ROUTINE_S
-
-    def news(self) -> None:
-        """Something changed that people should see there."""
-        self._news = True
-
-    def changed(self, operation: Operation) -> None:
-        """An operation changed: its status is news, its progress is not."""
-        known, now = self._statuses.get(operation.id), operation.status
-        if known is not now:
-            self._news = True
-        if now in FINAL:
-            self._statuses.pop(operation.id, None)
-        else:
-            self._statuses[operation.id] = now
-
-    def due(self) -> bool:
-        """Whether it is time; asked once, the answer counts as obeyed."""
-        now = self._clock()
-        waited_s = now - self._drawn_at
-        if waited_s < (LEAST_PAUSE.total_seconds() if self._news else self.routine_s):
-            return False
-        self._drawn_at, self._news = now, False
-        return True
+THEN = "Then on its host: `quarterdeck status`, `quarterdeck rollback SERVICE ENVIRONMENT`"
 
 
 class PinnedBoard:
     """Writes the message from what the status service sees."""
+
+    marker = MARKER
 
     def __init__(
         self, status: StatusService, outside: Outside, *, on_call: OnCall | None = None,
@@ -84,7 +43,7 @@ class PinnedBoard:
         """The whole message, as of now."""
         overview = await self._status.overview(None)
         turn = await self._on_call() if self._on_call is not None else None
-        head = [f"**On deck** {_summary(overview)}", *_alerts(overview), *([_on_call(turn)] if turn else [])]
+        head = [f"**On deck** {_summary(overview)}", *_alerts(overview), *([on_call_line(turn)] if turn else [])]
         tail = list(self._tail(overview))
         middle = [line for environment in overview.environments for line in _environment(environment)]
         room = CONTENT_LIMIT - sum(len(line) + 1 for line in (*head, *tail)) - 40
@@ -95,10 +54,7 @@ class PinnedBoard:
         recent = [outage for outage in self._outside.outages if self._now() - outage.until < OUTAGES_FOR]
         yield from (away_line(outage) for outage in recent[-OUTAGES_SHOWN:])
         yield foot_line(overview.outside)
-        yield (
-            f"-# as of {stamp(overview.as_of)}. Older than {DEAD_AFTER_MIN} min: the bot is dead or cut off from "
-            "Discord. Then on its host: `quarterdeck status`, `quarterdeck rollback SERVICE ENVIRONMENT`"
-        )
+        yield foot(overview.as_of, THEN)
 
 
 def _summary(overview: Overview) -> str:
@@ -127,7 +83,8 @@ def _alerts(overview: Overview) -> Iterator[str]:
         yield f"! alerts *unconfirmed* since {stamp(firing.unconfirmed_since)}: Alertmanager cannot be asked"
 
 
-def _on_call(turn: Turn) -> str:
+def on_call_line(turn: Turn) -> str:
+    """Who is called next, and until when."""
     return f"on call: {escape(turn.person, 40)} until {stamp(turn.ends_at, 'f')}"
 
 

@@ -37,7 +37,7 @@ from bot.ui.card import (
     redacted,
 )
 from bot.ui.handover_card import handover_rendering
-from bot.ui.pinned import LEAST_PAUSE, MARKER, PinnedBoard
+from bot.ui.pins import LEAST_PAUSE, Pinned
 from bot.ui.rendering import Rendering, only, with_pings
 from bot.ui.standings import concerning
 from bot.ui.text import CONTENT_LIMIT, cut, escape, marked_text, moment, stamp
@@ -65,7 +65,7 @@ class Renderings:
 
     def __init__(
         self, *, settings: Settings, engine: Engine, store: BoardStore, people: People, redactor: Redactor,
-        outside: Outside | None = None, pinned: PinnedBoard | None = None, tallies: Tallies | None = None,
+        outside: Outside | None = None, pinned: Mapping[str, Pinned] | None = None, tallies: Tallies | None = None,
         alerts: AlertRenderings | None = None, handover: Handover | None = None,
     ) -> None:  # fmt: skip
         self._settings = settings
@@ -74,7 +74,7 @@ class Renderings:
         self._people = people
         self._redactor = redactor
         self._outside = outside or Outside()
-        self._pinned = pinned
+        self._pinned = pinned or {}
         self._tallies = tallies
         self._alerts = alerts
         self._handover = handover
@@ -120,10 +120,10 @@ class Renderings:
                     )  # fmt: skip
                 case "tally" if self._tallies is not None:
                     return await self._tally(row, self._tallies)
-                case "pinned" if self._pinned is not None:
-                    text = await self._pinned.text()
+                case "pinned" if (board := self._pinned.get(row.key)) is not None:
+                    text = await board.text()
                     return Rendering(
-                        marker=MARKER, content=text, lasting=True, pinned=True, pause=LEAST_PAUSE,
+                        marker=board.marker, content=text, lasting=True, pinned=True, pause=LEAST_PAUSE,
                         state={**row.state, "fingerprint": text},
                     )  # fmt: skip
         except Refused:  # no such operation: a backup was restored, or a row was taken away

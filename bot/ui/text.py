@@ -81,6 +81,11 @@ def stamp(at: datetime, style: str = "R") -> str:
     return f"<t:{int(at.timestamp())}:{style}>"
 
 
+def message_url(guild_id: int, channel_id: int, message_id: int) -> str:
+    """The address of a message (a link to it opens the client there)."""
+    return f"https://discord.com/channels/{guild_id}/{channel_id}/{message_id}"
+
+
 def moment(iso: str | None) -> datetime | None:
     """The time that a plan wrote down as ISO 8601, if it did."""
     return datetime.fromisoformat(iso) if iso else None

@@ -68,6 +68,16 @@ class AlertWatch:
         assert fitting, f"there is no card about {name} in {environment}"
         return fitting[-1]
 
+    async def on_board(self, channel: str, said: str) -> str:
+        """Wait until the channel's pinned board says that; returns all that it says."""
+
+        async def found() -> str | None:
+            boards = [message.text for message in await self._world.messages(channel) if message.raw["pinned"]]
+            assert len(boards) <= 1, f"#{channel} has more than one pinned message: {boards}"
+            return next((board for board in boards if said in board), None)
+
+        return await self._world.until(f"the pinned board of #{channel} to say {said!r}", found)
+
     async def agree(self, expected: Count, *, timeout_s: float = 30.0) -> None:
         """Wait until Alertmanager says what is expected, and the channels say what Alertmanager says.
 

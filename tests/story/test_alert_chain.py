@@ -83,6 +83,9 @@ async def test_what_fires_and_what_ends_is_what_the_card_says(world: World, watc
     await watch.agree(DISKS)
     card = await watch.card("LowDiskSpace", "dev")
     assert (word(card), "[2 firing / 2]" in card.text) == ("WARNING", True)
+    board = await watch.on_board("alerts", "LowDiskSpace - dev · 2 of 2")
+    assert "1 group, 1 waiting for somebody" in board
+    assert f"/{card.id}) warning LowDiskSpace" in board, "the board leads to the card"
     await move(world, "fill_disk", "dev", on=False, mountpoint="/")
     await watch.agree(ONE_DISK)
     assert "[1 firing / 2]" in (await watch.card("LowDiskSpace", "dev")).text
@@ -90,6 +93,7 @@ async def test_what_fires_and_what_ends_is_what_the_card_says(world: World, watc
     await watch.agree(NOTHING)
     after = await watch.card("LowDiskSpace", "dev")
     assert (word(after), after.id) == ("RESOLVED", card.id)
+    await watch.on_board("alerts", "nothing fires here")
     assert await watch.pings("alerts") == [], "a warning's route pings nobody"
 
 
@@ -106,6 +110,7 @@ async def test_a_silence_by_button_its_end_and_an_ack_are_true_on_both_sides(wor
     card = await watch.card("LowDiskSpace", "dev")
     assert word(card) == "SILENCED"
     assert "silenced by sre until" in card.text
+    await watch.on_board("alerts", "1 group, none waiting for somebody")
     ended = await world.settle(await pick(world, card, "Unsilence"))
     assert "Ended 1 silence" in ended.text, ended.text
     assert await watch.silences() == []

@@ -1,4 +1,4 @@
-"""The pinned board: what it says, within Discord's limit, and when it is due."""
+"""The pinned board of the ops channel: what it says, within Discord's limit."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ from bot.ops.store import Lock
 from bot.services.outside import AWS, GATEWAY, GITHUB, HOST, Outside
 from bot.services.running import Running
 from bot.services.status import EnvironmentStatus, Firing, Overview, ServiceStatus
-from bot.ui.pinned import LEAST_PAUSE, MARKER, OLD_ROUTINE_S, ROUTINE_S, PinnedBoard, Rhythm
+from bot.ui.pinned import MARKER, PinnedBoard
 from bot.ui.standings import concerning, down_lines, foot_line
 from bot.ui.text import CONTENT_LIMIT
 from tests.unit.engine_room import Clock
@@ -151,47 +151,3 @@ def test_foreign_words_of_a_reason_are_inert_and_the_gateway_is_named_only_in_tr
     assert "@everyone" not in lines[1]
     assert "**approved" not in lines[1]
     assert "gateway" in foot_line(outside.standings())
-
-
-class Seconds:
-    """A monotonic clock that only moves when told."""
-
-    def __init__(self) -> None:
-        self.at = 0.0
-
-    def __call__(self) -> float:
-        return self.at
-
-
-def test_it_is_due_once_a_minute_and_soon_after_news() -> None:
-    clock = Seconds()
-    rhythm = Rhythm(first_after_s=4.0, clock=clock)
-    assert not rhythm.due()
-    clock.at = 4.0
-    assert (rhythm.due(), rhythm.due()) == (True, False)
-    rhythm.news()
-    clock.at += LEAST_PAUSE.total_seconds() - 1
-    assert not rhythm.due()
-    clock.at += 1
-    assert rhythm.due()
-    clock.at += ROUTINE_S - 1
-    assert not rhythm.due()
-    rhythm.routine_s = OLD_ROUTINE_S
-    clock.at += OLD_ROUTINE_S - ROUTINE_S
-    assert not rhythm.due()
-    clock.at += 1
-    assert rhythm.due()
-
-
-def test_a_status_is_news_and_progress_is_not() -> None:
-    clock = Seconds()
-    rhythm = Rhythm(first_after_s=0, clock=clock)
-    assert rhythm.due()
-    rhythm.changed(operation(status=Status.RUNNING))
-    clock.at += 11
-    assert rhythm.due()
-    rhythm.changed(operation(status=Status.RUNNING))
-    clock.at += 11
-    assert not rhythm.due()
-    rhythm.changed(operation(status=Status.SUCCEEDED))
-    assert rhythm.due()

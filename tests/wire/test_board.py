@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ from bot.services.outside import GITHUB, Outside
 from bot.ui.board import Board
 from bot.ui.board_store import BoardStore, CardRow
 from bot.ui.buckets import Buckets
-from bot.ui.pinned import MARKER, PINNED_KEY, Rhythm
+from bot.ui.pinned import MARKER
+from bot.ui.pins import OPS_KEY, Pins, Rhythm, alerts_key
 from bot.ui.renderings import Renderings
 from tests.unit.engine_room import DEV, Deploy
 from tests.unit.test_card_pings import SETTINGS
 from tests.wire.discord_world import discord_part
 
-OPS, AUDIT = cast.CHANNELS["ops"], cast.CHANNELS["audit"]
+OPS, AUDIT, ALERTS = (cast.CHANNELS[name] for name in ("ops", "audit", "alerts"))
 DOUBT = timedelta(seconds=1.5)
 POST = rf"POST .*/channels/{OPS}/messages$"
 FORGETFUL = Limits(posts=Rate(1000, 1.0), edits=Rate(1000, 1.0), overall=Rate(10_000, 1.0), nonce_life_s=0.0)
@@ -42,6 +44,8 @@ FORGETFUL = Limits(posts=Rate(1000, 1.0), edits=Rate(1000, 1.0), overall=Rate(10
 
 class Deck:
     """A pinned board whose words the test chooses."""
+
+    marker = MARKER
 
     def __init__(self) -> None:
         self.words = "all quiet"
@@ -101,11 +105,11 @@ async def shelf(path: Path, part: DiscordPart, *, old_after: timedelta = timedel
     client = RestClient(buckets)
     renderings = Renderings(
         settings=SETTINGS, engine=engine, store=cards, people=People(accounts=[], roles={}), redactor=Redactor([]),
-        outside=outside, pinned=deck,
+        outside=outside, pinned={OPS_KEY: deck, alerts_key(ALERTS): deck},
     )  # fmt: skip
     board = Board(
-        store=cards, renderings=renderings, channels=client, buckets=buckets, audit_channel=AUDIT, ops_channel=OPS,
-        metrics=Metrics(), doubt=DOUBT, rhythm=Rhythm(first_after_s=0),
+        store=cards, renderings=renderings, channels=client, buckets=buckets, audit_channel=AUDIT,
+        pins=Pins(OPS, [ALERTS, OPS], rhythm=partial(Rhythm, first_after_s=0)), metrics=Metrics(), doubt=DOUBT,
     )  # fmt: skip
     engine.on_change(board.wake)
     outside.on_change(board.outside_changed)
@@ -122,7 +126,7 @@ async def shelf(path: Path, part: DiscordPart, *, old_after: timedelta = timedel
 
 async def test_a_post_whose_answer_was_lost_stands_once_by_its_nonce(tmp_path: Path) -> None:
     async with discord_part(tmp_path / "d") as part, shelf(tmp_path, part) as here:
-        await here.settled(PINNED_KEY)
+        await here.settled(OPS_KEY)
         part.faults.add(part="discord", kind="lost_reply", match=POST, times=1)
         operation = await here.ask()
         await here.settled(operation.card_key)
@@ -131,7 +135,7 @@ async def test_a_post_whose_answer_was_lost_stands_once_by_its_nonce(tmp_path: P
 
 async def test_after_a_long_outage_the_channel_is_searched_before_a_lost_post_is_repeated(tmp_path: Path) -> None:
     async with discord_part(tmp_path / "d", limits=FORGETFUL) as part, shelf(tmp_path, part) as here:
-        await here.settled(PINNED_KEY)
+        await here.settled(OPS_KEY)
         part.faults.add(part="discord", kind="lost_reply", match=POST, times=1)
         operation = await here.ask()
         while not here.shown("DEPLOY"):
@@ -159,30 +163,40 @@ async def test_a_card_whose_row_has_lost_its_message_is_found_again(tmp_path: Pa
 async def test_the_pinned_board_is_posted_and_pinned_once_also_by_a_bot_with_a_new_database(tmp_path: Path) -> None:
     async with discord_part(tmp_path / "d", limits=FORGETFUL) as part:
         async with shelf(tmp_path / "first", part) as here:
-            row = await here.settled(PINNED_KEY)
+            row = await here.settled(OPS_KEY)
         async with shelf(tmp_path / "second", part) as here:
-            again = await here.settled(PINNED_KEY)
+            again = await here.settled(OPS_KEY)
             assert again.message_id == row.message_id
             (message,) = here.shown("On deck")
             assert message["pinned"]
-        pins = [r for r in part.ledger.requests("discord", 0) if r["method"] == "PUT" and "/pins/" in r["path"]]
+        put = [r for r in part.ledger.requests("discord", 0) if r["method"] == "PUT" and "/pins/" in r["path"]]
+        pins = [r for r in put if str(OPS) in r["path"]]
         assert [r["status"] for r in pins] == [204, 204]  # the second one changes nothing and says nothing
         notices = [m for m in part.messages(channel="ops")["messages"] if m["raw"]["type"] == 6]
         assert len(notices) == 1
 
 
+async def test_each_channel_of_alerts_has_a_pinned_board_of_its_own(tmp_path: Path) -> None:
+    async with discord_part(tmp_path / "d") as part, shelf(tmp_path, part) as here:
+        rows = [await here.settled(OPS_KEY), await here.settled(alerts_key(ALERTS))]
+        assert [row.channel_id for row in rows] == [OPS, ALERTS]
+        for channel in ("ops", "alerts"):
+            pinned = [message for message in part.messages(channel=channel)["messages"] if message["pinned"]]
+            assert [message["text"] for message in pinned] == ["**On deck** all quiet"]
+
+
 async def test_a_pinned_board_that_was_deleted_is_posted_and_pinned_anew(tmp_path: Path) -> None:
     async with discord_part(tmp_path / "d") as part, shelf(tmp_path, part) as here:
-        row = await here.settled(PINNED_KEY)
+        row = await here.settled(OPS_KEY)
         assert row.message_id is not None
         part._messages.delete(part._messages.find(OPS, row.message_id))
         here.deck.words = "needs a human: #7"
-        await here.cards.save(PINNED_KEY, not_before=None)
-        await here.cards.want(PINNED_KEY, OPS, Priority.BACKGROUND)
+        await here.cards.save(OPS_KEY, not_before=None)
+        await here.cards.want(OPS_KEY, OPS, Priority.BACKGROUND)
         async with asyncio.timeout(20):
             while not any(message["pinned"] for message in here.shown("On deck")):
                 await asyncio.sleep(0.02)
-        again = await here.settled(PINNED_KEY)
+        again = await here.settled(OPS_KEY)
         assert again.message_id != row.message_id
         (message,) = here.shown("On deck")
         assert "#7" in message["text"]

@@ -160,7 +160,7 @@ class Builder:
         if not was_restored(run.operation):
             return None
         request_id = request_id_of(run.operation)
-        found = await look_for(run, lambda: self._github.find_run(request_id), within_s=0)
+        found = await look_for(run, lambda: self._github.find_run(request_id), of="build", within_s=0)
         if found is None:
             return None
         await run.note("GitHub has the build already: it was asked for after the copy from which this state came back.")
@@ -168,7 +168,7 @@ class Builder:
         return found.id
 
     async def _found(self, run: Run, request_id: str) -> int:
-        found = await look_for(run, lambda: self._github.find_run(request_id))
+        found = await look_for(run, lambda: self._github.find_run(request_id), of="build")
         if found is None:
             raise Interrupted(
                 "The build was asked for, but whether GitHub started it is not known: no run carries our request id. "

@@ -112,13 +112,17 @@ def _final(error: Unavailable) -> bool:
     return isinstance(error, NotVisible) or error.status not in (408, 429)
 
 
-async def look_for(run: Run, ask: Callable[[], Awaitable[T | None]], *, within_s: float | None = None) -> T | None:
+async def look_for(
+    run: Run, ask: Callable[[], Awaitable[T | None]], *, of: str, within_s: float = LOOKUP_S
+) -> T | None:
     """Look for the trace of a request whose answer was lost; None: the service answered, and it has none.
 
     While the service does not answer, nothing is known of the trace: that time does not count, and the card says so.
-    A request of long ago shows at once: `within_s=0` asks until there is one answer. Else it may take `LOOKUP_S`.
+    What does count is kept under the name `of`, so that a bot that is restarted again and again comes to an end, too.
+    A request of long ago shows at once: `within_s=0` asks until there is one answer.
     """
-    left_s = LOOKUP_S if within_s is None else within_s
+    kept = f"sought_{of}_s"
+    sought_s = float(run.operation.shown.get(kept, 0.0))
     while True:
         try:
             found = await ask()
@@ -126,8 +130,10 @@ async def look_for(run: Run, ask: Callable[[], Awaitable[T | None]], *, within_s
             await run.waiting(f"{error} Whether the request before was carried out is not known yet.")
             await asyncio.sleep(error.retry_after_s or OUTAGE_PAUSE_S)
             continue
-        if found is not None or left_s <= 0:
+        if found is not None or sought_s >= within_s:
             await run.waiting("")
             return found
-        left_s -= LOOKUP_PAUSE_S
+        await run.waiting("Whether the request before was carried out is not known: looking for its trace.")
         await asyncio.sleep(LOOKUP_PAUSE_S)
+        sought_s += LOOKUP_PAUSE_S
+        await run.shown(**{kept: sought_s})

@@ -19,7 +19,7 @@ from bot.errors import Unavailable, Unknown
 from bot.ops.handler import Cancelled, Failed, Interrupted, Run
 from bot.ops.model import StepState
 from bot.services.aftermath import Ending, Exchange, Word, came_back, outcome, read_ending
-from bot.services.patience import CancelAsked, Unstoppable, heed, look_for, pause, persist
+from bot.services.patience import LOOKUP_S, CancelAsked, Unstoppable, heed, look_for, pause, persist
 from bot.services.restore import was_restored
 from bot.services.running import Versions
 from bot.services.transcript import read_transcript
@@ -185,10 +185,10 @@ class Rollout:
                 f"{before[:7] or 'nothing'} as it was shown. Nothing was rolled out: ask for it anew."
             )
 
-    async def _trace(self, run: Run, order: _Order, *, within_s: float | None = None) -> str | None:
+    async def _trace(self, run: Run, order: _Order, *, within_s: float = LOOKUP_S) -> str | None:
         instance_id, comment = _instance(run), order.comment(run)
         ask = partial(self._aws.find_command, instance_id=instance_id, comment=comment)
-        return await look_for(run, ask, within_s=within_s)
+        return await look_for(run, ask, of=order.name, within_s=within_s)
 
     async def _found(self, run: Run, order: _Order) -> str:
         found = await self._trace(run, order)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bot.ops.handler import Cancelled, Failed, Interrupted
 from bot.services import rollout as rollout_module
+from bot.services.patience import LOOKUP_S
 from tests.wire.deploy_room import NEW, NEW_IMAGE, OLD, OLD_IMAGE, TAG, Aws, Command, Place, Row, opened, until
 
 
@@ -189,9 +190,15 @@ async def test_killed_after_the_dispatch_it_finds_its_run_again(place: Place) ->
     assert len(place.github.dispatched) == 1
 
 
+async def sought(row: Row) -> None:
+    """The bot has looked for the trace of the build's request for nearly as long as it does."""
+    await row.shown(sought_build_s=LOOKUP_S - 2)
+
+
 async def test_killed_before_the_dispatch_was_sent_it_asks_a_human_and_never_sends_a_second(place: Place) -> None:
     row = place.row()
     await row.checkpoint(request_id="f" * 32, dispatch_sent_at=1, deployment_id=None)
+    await sought(row)
     with pytest.raises(Interrupted, match="no run carries our request id"):
         await place.deploy.resume(row)
     assert place.github.dispatched == []
@@ -319,8 +326,10 @@ async def test_a_dispatch_that_is_answered_with_nonsense_is_not_sent_again(place
         return None
 
     place.github.fault = nonsense
+    row = place.row()
+    await sought(row)
     with pytest.raises(Interrupted):
-        await place.deploy.run(place.row())
+        await place.deploy.run(row)
     assert len(place.github.dispatched) == 1
 
 

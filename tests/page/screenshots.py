@@ -1,8 +1,9 @@
 """Makes the README's pictures from a running demo: `python -m tests.page.screenshots [URL [FOLDER]]`.
 
-It plays a short story as members do (the guided tour's first step, a request for prod that waits, its approval, chaos)
-and takes pictures on the way, at a desk and on a phone, dark and light. When no demo runs at the address it starts a
-world of its own for them. Where `pngquant` is installed it makes them small.
+It plays a short story as members do (the guided tour's first step, a request for prod that waits, its approval, a
+processor that is busy, chaos) and takes pictures on the way, at a desk and on a phone, dark and light. When no demo
+runs at the address it starts a world of its own for them; without Prometheus and Alertmanager there is none of the
+alert. Where `pngquant` is installed it makes them small.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from pathlib import Path
 import aiohttp
 from playwright.async_api import Browser, async_playwright, expect
 
+from bot.sandbox.monitoring.part import PROGRAMS
 from tests.page.conftest import ARGUMENTS, DESKTOP, PHONE, chromium_path
 from tests.page.visitor import RUN_MS, Visitor
 from tests.story.world_driver import World
@@ -25,6 +27,7 @@ SPEED = 3.0
 """Of the world that is started here: quick, and still slow enough to be seen at work."""
 ROUNDS = 12
 KILLS = 3
+CRITICAL = "alerts-critical"
 ENDED = re.compile("succeeded|failed|interrupted")
 
 
@@ -88,6 +91,34 @@ async def _approve(browser: Browser, url: str, operation: str, folder: Path) -> 
     await _shoot(light, folder, "desktop-light")
 
 
+async def _alert(browser: Browser, url: str, desk: Visitor, folder: Path) -> None:
+    """Burn the processor of prod right after its deploy, and look at what comes of it."""
+    if not await _burn(url, on=True):
+        print("no pictures of an alert: nothing measures in that world")
+        return
+    await desk.go(CRITICAL)
+    card = desk.page.locator(".card", has_text="HighCPUUsage").last
+    await expect(card.locator("img")).to_be_visible(timeout=RUN_MS)
+    await expect(desk.page.locator(".message", has_text="On watch")).to_contain_text("HighCPUUsage", timeout=RUN_MS)
+    await card.scroll_into_view_if_needed()
+    await _shoot(desk, folder, "desktop-alert")
+    phone = await _visitor(browser, url, PHONE, "dark")
+    await phone.become("sre")
+    await phone.page.get_by_role("button", name="Open the channel list").click()
+    await phone.go(CRITICAL)
+    await phone.page.locator(".card", has_text="HighCPUUsage").last.scroll_into_view_if_needed()
+    await _shoot(phone, folder, "phone-alert")
+    await _burn(url, on=False)
+    await desk.go("ops")
+
+
+async def _burn(url: str, *, on: bool) -> bool:
+    """Have the host of prod measure a busy processor; False where nothing measures."""
+    body = {"lever": "burn_cpu", "environment": "prod", "on": on, "severity": "critical"}
+    async with aiohttp.ClientSession() as session, session.post(f"{url}/control/v1/monitoring", json=body) as answer:
+        return answer.status == 200
+
+
 async def _chaos(desk: Visitor, folder: Path) -> None:
     """Work a little while the bot is killed, and show what it cost."""
     page = desk.page
@@ -119,6 +150,7 @@ async def _play(browser: Browser, url: str, folder: Path) -> None:
     await _shoot(phone, folder, "phone-tour")
     await desk.tour.get_by_role("button", name="Close the tour").click()
     await _approve(browser, url, await _ask_for_prod(desk, folder), folder)
+    await _alert(browser, url, desk, folder)
     await _chaos(desk, folder)
 
 
@@ -141,7 +173,8 @@ async def main(url: str, folder: Path) -> None:
         if await _answers(url):
             await _play(browser, url, folder)
         else:
-            async with World(speed=SPEED, validate=False) as world:
+            measured = all(program.find() for program in PROGRAMS.values())
+            async with World(speed=SPEED, validate=False, monitoring=measured) as world:
                 await _play(browser, world.url, folder)
         await browser.close()
 

@@ -9,9 +9,10 @@ from discord.ext import commands
 
 from bot.ops.record import AuditFilter
 from bot.policy import Action
-from bot.services.spans import moment_of
+from bot.services.spans import moment_of, notes_of
 from bot.ui import choices
 from bot.ui.gate import gate
+from bot.ui.house import zone_here
 from bot.ui.pages import send_audit, send_export
 
 FORMATS = [
@@ -28,8 +29,8 @@ class Audit(commands.Cog):
         actor="Only what this person did",
         environment="Only in this environment",
         service="Only about this service",
-        since="Not before: an age (24h, 7d) or a date in UTC",
-        until="Only before: an age (24h, 7d) or a date in UTC",
+        since="Not before: an age (24h, 7d) or a date",
+        until="Only before: an age (24h, 7d) or a date",
         export="As a file instead",
     )
     @app_commands.autocomplete(
@@ -43,18 +44,19 @@ class Audit(commands.Cog):
         since: str = "", until: str = "", export: str = "",
     ) -> None:  # fmt: skip
         await interaction.response.defer(ephemeral=True, thinking=True)
-        now = datetime.now(UTC)
+        now, zone = datetime.now(UTC), zone_here(interaction)
+        first, last = moment_of(since, now, zone=zone), moment_of(until, now, zone=zone)
         wanted = AuditFilter(
             actor=actor.strip(),
             environment=environment.strip(),
             service=service.strip(),
-            since=moment_of(since, now),
-            until=moment_of(until, now),
+            since=first.at if first else None,
+            until=last.at if last else None,
         )
         if export:
-            await send_export(interaction, wanted, export)
+            await send_export(interaction, wanted, export, note=notes_of(first, last))
         else:
-            await send_audit(interaction, wanted)
+            await send_audit(interaction, wanted, note=notes_of(first, last))
 
 
 async def setup(bot: commands.Bot) -> None:

@@ -19,7 +19,7 @@ class Maintenance(
 
     @app_commands.command(description="No calls from an environment, or a service of it, for a while")
     @app_commands.describe(
-        environment="Where", length="For how long: 90m, 2h, until 18:00 (UTC)", service="Only this service of it",
+        environment="Where", length="For how long: 90m, 2h, until 18:00", service="Only this service of it",
         note="What is done; everybody sees it", start="From when on (now when left out)",
     )  # fmt: skip
     @app_commands.autocomplete(

@@ -25,7 +25,7 @@ class OnCall(commands.Cog):
 
     @oncall.command(description="Make somebody the one who is on call for a while")
     @app_commands.describe(
-        person="Who", until="Until when: 8h, 1d, until mon 9:00 (UTC)", start="From when on (now when left out)",
+        person="Who", until="Until when: 8h, 1d, until mon 9:00", start="From when on (now when left out)",
         reason="Why; everybody sees it",
     )  # fmt: skip
     @app_commands.autocomplete(

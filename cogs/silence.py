@@ -21,7 +21,7 @@ class Silence(commands.GroupCog, group_name="silence", group_description="Silenc
     @app_commands.command(description="Silence what these matchers meet; without a length you are shown what that is")
     @app_commands.describe(
         matchers='Such as alertname="HighCPUUsage", environment="prod"',
-        length="For how long: 90m, 2h, 1d, until 18:00 (UTC), until resolved",
+        length="For how long: 90m, 2h, 1d, until 18:00, until resolved",
         comment="Why; everybody sees it",
     )
     @app_commands.autocomplete(
@@ -43,7 +43,7 @@ class Silence(commands.GroupCog, group_name="silence", group_description="Silenc
         await send_silences(interaction, environment.strip(), maintenance=False)
 
     @app_commands.command(description="Let a silence end later, or sooner")
-    @app_commands.describe(silence="Its id", length="From now on: 90m, 2h, 1d, until 18:00 (UTC)")
+    @app_commands.describe(silence="Its id", length="From now on: 90m, 2h, 1d, until 18:00")
     @app_commands.autocomplete(silence=alert_choices.silences, length=alert_choices.lengths)
     @gate(Action.SILENCE_WRITE)
     async def extend(self, interaction: discord.Interaction[Any], silence: str, length: str) -> None:

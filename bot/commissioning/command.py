@@ -10,7 +10,8 @@ EXAMPLE = """example, with nothing left to ask:
       --role sre=423456789012345678 --role dev=523456789012345678 \\
       --person ada:623456789012345678:sre,dev:ada:ada --person ben:723456789012345678:dev \\
       --repository your-team/your-repository --region eu-central-1 --account 123456789012 \\
-      --host dev=i-0123456789abcdef0 --host prod=i-0fedcba9876543210
+      --host dev=i-0123456789abcdef0 --host prod=i-0fedcba9876543210 \\
+      --prometheus http://127.0.0.1:9090 --alertmanager http://127.0.0.1:9093
 """
 
 
@@ -22,7 +23,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="ask what a new bot needs to know, and write its configuration file",
         description="Looks up guilds, channels, roles and instances to choose from, prints the invite link with "
         "exactly the permissions that are needed, and writes --config. Options answer in advance; without a terminal "
-        "they must answer everything. Secrets are never written: the Discord token comes from "
+        "they must answer everything but alerts and figures, which are left out where nothing is said of them. "
+        "Secrets are never written: the Discord token comes from "
         "QUARTERDECK_DISCORD_TOKEN, or is asked for without being shown.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -31,7 +33,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--state-dir", metavar="DIR", help="folder of the database (/var/lib/quarterdeck)")
     parser.add_argument("--guild", type=int, metavar="ID", help="the guild")
     parser.add_argument("--channel", action="append", metavar="NAME=ID", help="ops, audit, alerts, alerts-critical")
-    parser.add_argument("--role", action="append", metavar="NAME=ID", help="sre, dev, owner")
+    parser.add_argument("--role", action="append", metavar="NAME=ID", help="sre, dev, owner, oncall")
     parser.add_argument(
         "--person", action="append", metavar="NAME:ID:DUTIES[:GITHUB[:OS_USER]]", help="who may change something"
     )
@@ -43,10 +45,28 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--service", metavar="NAME", help="what is deployed (app)")
     parser.add_argument("--path", action="append", metavar="PATH", help="what it is built from (app, Dockerfile, ...)")
     parser.add_argument("--url", action="append", metavar="ENVIRONMENT=URL", help="where it answers")
+    _add_monitoring(parser)
     sandbox = parser.add_argument_group("only for a bot of the sandbox")
     for name in ("--discord-api", "--discord-gateway", "--github-api", "--aws-endpoint"):
         sandbox.add_argument(name, metavar="URL")
     return parser
+
+
+def _add_monitoring(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "alerts and figures",
+        "Left out where neither server is named. Critical alerts call the role oncall, or sre where there is none.",
+    )
+    group.add_argument("--prometheus", metavar="URL", help="Prometheus: the figures of /status and /metrics")
+    group.add_argument(
+        "--alertmanager",
+        action="append",
+        metavar="URL",
+        help="Alertmanager; more than once for the members of a cluster",
+    )
+    group.add_argument(
+        "--alert-listener", metavar="HOST:PORT", help="where Alertmanager hands its alerts in (127.0.0.1:9095)"
+    )
 
 
 def main(options: argparse.Namespace) -> int:

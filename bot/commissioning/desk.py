@@ -5,7 +5,7 @@ Without a terminal nothing is asked: what is missing ends the command with the o
 
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -76,6 +76,47 @@ class Desk:
                 return choices[int(given) - 1].value
             self.say("That is none of them.")
 
+    def named(self, name: str, purpose: str, there: Sequence[Choice[int]], option: str, *, needed: bool) -> int:
+        """The id of the channel or role that the bot calls `name`; 0: none is wanted. The one of the same name is
+        proposed.
+        """
+        same = any(choice.name == name for choice in there)
+        if not needed and not same and not self.interactive:
+            return 0
+        kind = option.removeprefix("--")
+        return self.pick(
+            f"Which {kind} is {name} ({purpose})?",
+            there if needed else [*there, Choice(NONE, 0)],
+            option=f"{option} {name}=ID",
+            default=name if same else "" if needed else NONE,
+        )
+
     def _need_somebody(self, question: str, option: str) -> None:
         if not self.interactive:
             raise Misconfigured(f"Nobody is at the terminal to answer: {question}.", hint=f"Give it by {option}.")
+
+
+def pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:
+    """`NAME=VALUE` of a repeated option.
+
+    Raises:
+        Misconfigured: one has no equals sign.
+    """
+    found: dict[str, str] = {}
+    for text in given or ():
+        name, mark, value = text.partition("=")
+        if not (name and mark and value):
+            raise Misconfigured(f"{option} {text!r} is not of the form NAME=VALUE.")
+        found[name] = value
+    return found
+
+
+def snowflake(text: str, option: str) -> int:
+    """An id of Discord's.
+
+    Raises:
+        Misconfigured: it is no number.
+    """
+    if not (text.isascii() and text.isdecimal()):
+        raise Misconfigured(f"{option}: {text!r} is no id; ids are numbers (Developer Mode, right click, Copy ID).")
+    return int(text)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from bot.commissioning.monitoring import Monitoring
+
 SANDBOX_KEYS = ("discord_api", "discord_gateway", "github_api", "aws_endpoint")
 
 
@@ -37,11 +39,13 @@ class Draft:
     image_repository: str
     urls: Mapping[str, str] = field(default_factory=dict)
     endpoints: Mapping[str, str] = field(default_factory=dict)
+    monitoring: Monitoring = field(default_factory=Monitoring)
 
     def text(self) -> str:
         """The file."""
         parts = [self._head(), self._discord(), self._github(), self._aws(), *self._environments(), self._service()]
-        return "\n".join((*parts, *map(_person, self.people)))
+        watch = (f"{heading}\n{_lines(**values)}" for heading, values in self.monitoring.sections())
+        return "\n".join((*parts, *map(_person, self.people), *watch))
 
     def _head(self) -> str:
         sandbox = _lines(profile="sandbox", health_port=0, link_hosts=["github.com", "127.0.0.1"])
@@ -104,7 +108,7 @@ def _value(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
-        case int():
+        case int() | float():
             return str(value)
         case str():
             return _quoted(value)
@@ -116,6 +120,10 @@ def _value(value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A basic string of TOML: quotes, backslashes and what cannot be printed are escaped (TOML 1.0, "String")."""
+    """A string of TOML (1.0, "String"): as it is between single quotes where that reads better and is possible, else a
+    basic one, in which quotes, backslashes and what cannot be printed are escaped.
+    """
+    if '"' in text and "'" not in text and text.isprintable():
+        return f"'{text}'"
     escaped = ("\\" + c if c in '"\\' else c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
     return f'"{"".join(escaped)}"'

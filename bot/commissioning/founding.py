@@ -3,17 +3,21 @@
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bot.commissioning.desk import Desk
 from bot.commissioning.draft import Draft
 from bot.commissioning.interview import Interview
+from bot.commissioning.monitoring import Monitoring
 from bot.console.exits import Exit
 from bot.errors import Misconfigured, QuarterdeckError, Unavailable
-from bot.settings import SECRETS, parse
+from bot.settings import SECRETS, SECTION_SECRETS, parse
 
 DISCORD_TOKEN, GITHUB_TOKEN = SECRETS["discord_token"], SECRETS["github_token"]
+_, ALERTMANAGER_TOKEN = SECTION_SECRETS["alertmanager_token"]
+NOT_NEEDED = "not needed to check a file"
+GUIDE = "monitoring/README.md"
 
 
 def found(options: argparse.Namespace) -> int:
@@ -30,7 +34,7 @@ def found(options: argparse.Namespace) -> int:
         return _complain(error, Exit.UNAVAILABLE)
     except (KeyboardInterrupt, EOFError):
         return _complain(QuarterdeckError("Ended on request; nothing was written."), Exit.NOT_OVER)
-    desk.say(_next_steps(options.config))
+    desk.say(next_steps(options.config, draft.monitoring))
     return Exit.DONE
 
 
@@ -50,7 +54,7 @@ def _write(path: Path, draft: Draft, token: str) -> None:
     environ: Mapping[str, str] = {
         **os.environ,
         DISCORD_TOKEN: token,
-        GITHUB_TOKEN: os.environ.get(GITHUB_TOKEN) or "not needed to check a file",
+        **{name: os.environ.get(name) or NOT_NEEDED for name in (GITHUB_TOKEN, ALERTMANAGER_TOKEN)},
     }
     parse(text, path, environ)
     new = path.with_name(f"{path.name}.new")
@@ -62,13 +66,29 @@ def _write(path: Path, draft: Draft, token: str) -> None:
         raise Misconfigured(f"{path} cannot be written: {error}.") from error
 
 
-def _next_steps(path: Path) -> str:
-    return (
-        f"\n{path} is written. Next:\n"
-        f"  1. put {DISCORD_TOKEN} and {GITHUB_TOKEN} into the environment of the bot (or an --env-file, mode 600)\n"
-        f"  2. quarterdeck doctor --config {path}\n"
-        f"  3. quarterdeck run --config {path}"
-    )
+def next_steps(path: Path, monitoring: Monitoring) -> str:
+    """What a person does now, in order."""
+    secrets = f"{DISCORD_TOKEN} and {GITHUB_TOKEN}"
+    if monitoring.alertmanagers:
+        secrets = f"{DISCORD_TOKEN}, {GITHUB_TOKEN} and {ALERTMANAGER_TOKEN}"
+    steps = [
+        f"put {secrets} into the environment of the bot (or an --env-file, mode 600)",
+        *_steps_of_monitoring(monitoring),
+        f"quarterdeck doctor --config {path}",
+        f"quarterdeck run --config {path}",
+    ]
+    lines = (f"  {number}. {step}" for number, step in enumerate(steps, 1))
+    return "\n".join((f"\n{path} is written. Next:", *lines))
+
+
+def _steps_of_monitoring(monitoring: Monitoring) -> Iterator[str]:
+    if monitoring.alertmanagers:
+        yield (
+            f"{ALERTMANAGER_TOKEN} is yours to make (openssl rand -hex 32): give Alertmanager the same one, and let it "
+            f"hand its alerts in at {monitoring.webhook}; {GUIDE} has both, and how to bring the servers up"
+        )
+    elif monitoring.prometheus:
+        yield f"bring Prometheus up with the rules that the figures are read from: {GUIDE}"
 
 
 def _complain(error: QuarterdeckError, code: Exit) -> int:

@@ -1,18 +1,23 @@
-"""The questions of `init`, in order: Discord, people, GitHub, AWS. Each looks up first what there is to choose from."""
+"""The questions of `init`, in order: Discord, people, GitHub, AWS; those about monitoring have a room of their own.
+
+Each looks up first what there is to choose from.
+"""
 
 import asyncio
 from argparse import Namespace
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from bot.clients.aws_account import AwsAccount, Host
 from bot.clients.discord import DiscordClient
 from bot.clients.discord_permissions import NEEDED, invite_link, named
-from bot.clients.discord_types import TEXT_CHANNEL, Application, Channel, Guild, GuildName
+from bot.clients.discord_types import TEXT_CHANNEL, Application, Channel, Guild, GuildName, Role
 from bot.clients.http import HttpClient
-from bot.commissioning.desk import NONE, Choice, Desk
+from bot.commissioning.desk import Choice, Desk, pairs, snowflake
 from bot.commissioning.draft import SANDBOX_KEYS, Draft, Person
+from bot.commissioning.monitoring import Monitoring
+from bot.commissioning.monitoring_questions import Known, MonitoringQuestions
 from bot.errors import Misconfigured, Unavailable
 
 T = TypeVar("T")
@@ -41,6 +46,9 @@ class Chat:
     channels: Mapping[str, int]
     roles: Mapping[str, int]
     people: tuple[Person, ...]
+    guild_channels: tuple[Choice[int], ...]
+    """What there was to choose from; `guild_roles` likewise."""
+    guild_roles: tuple[Choice[int], ...]
 
 
 class Interview:
@@ -65,12 +73,14 @@ class Interview:
         )
         region, account, hosts = self._cloud()
         service = self._options.service or SERVICE
+        urls = dict(self._urls(service, hosts))
+        monitoring = self._monitoring(chat)
         return Draft(
             state_dir=str(self._options.state_dir or "/var/lib/quarterdeck"),
             guild_id=chat.guild.id,
             application_id=chat.application.id,
-            channels=chat.channels,
-            roles=chat.roles,
+            channels={**chat.channels, **monitoring.channels},
+            roles={**chat.roles, **monitoring.roles},
             people=chat.people,
             repository=repository,
             default_branch=self._options.branch or "main",
@@ -80,9 +90,14 @@ class Interview:
             service=service,
             paths=tuple(self._options.path or PATHS),
             image_repository=service,
-            urls=dict(self._urls(service, hosts)),
+            urls=urls,
             endpoints=self._endpoints,
+            monitoring=monitoring,
         )
+
+    def _monitoring(self, chat: Chat) -> Monitoring:
+        known = Known(chat.channels, chat.roles, chat.guild_channels, chat.guild_roles)
+        return MonitoringQuestions(self._options, self._desk, known).answers()
 
     # ---- Discord ---------------------------------------------------------------------------------------------
 
@@ -93,11 +108,13 @@ class Interview:
             Misconfigured, Unavailable: as for `draft`.
         """
         application = self._application()
-        guild, there = self._guild(application)
-        channels, roles = dict(self._channels(there)), dict(self._roles(guild))
+        guild, every = self._guild(application)
+        guild_channels = tuple(Choice(channel.name, channel.id) for channel in every if channel.kind == TEXT_CHANNEL)
+        guild_roles = tuple(Choice(role.name, role.id) for role in guild.roles.values() if _assignable(role, guild))
+        channels, roles = dict(self._channels(guild_channels)), dict(self._roles(guild_roles))
         people = tuple(self._people(guild, roles))
         _refuse_unknown_duties(people, roles)
-        return Chat(application, guild, channels, roles, people)
+        return Chat(application, guild, channels, roles, people, guild_channels, guild_roles)
 
     def _application(self) -> Application:
         try:
@@ -135,39 +152,21 @@ class Interview:
     def _link(self, application: Application) -> str:
         return invite_link(application.id, guild_id=self._options.guild)
 
-    def _channels(self, channels: list[Channel]) -> Iterable[tuple[str, int]]:
-        given = _pairs(self._options.channel, "--channel")
-        there = [Choice(channel.name, channel.id) for channel in channels if channel.kind == TEXT_CHANNEL]
+    def _channels(self, there: Sequence[Choice[int]]) -> Iterable[tuple[str, int]]:
+        given = pairs(self._options.channel, "--channel")
         for name, purpose in CHANNELS.items():
             if name in given:
-                yield name, _number(given[name], "--channel")
-            elif (found := self._one_of(name, purpose, there, "--channel", needed=name in REQUIRED_CHANNELS)) != 0:
+                yield name, snowflake(given[name], "--channel")
+            elif (found := self._desk.named(name, purpose, there, "--channel", needed=name in REQUIRED_CHANNELS)) != 0:
                 yield name, found
 
-    def _roles(self, guild: Guild) -> Iterable[tuple[str, int]]:
-        given = _pairs(self._options.role, "--role")
-        there = [
-            Choice(role.name, role.id) for role in guild.roles.values() if not role.managed and role.id != guild.id
-        ]
+    def _roles(self, there: Sequence[Choice[int]]) -> Iterable[tuple[str, int]]:
+        given = pairs(self._options.role, "--role")
         for name, purpose in ROLES.items():
             if name in given:
-                yield name, _number(given[name], "--role")
-            elif (found := self._one_of(name, purpose, there, "--role", needed=name in REQUIRED_ROLES)) != 0:
+                yield name, snowflake(given[name], "--role")
+            elif (found := self._desk.named(name, purpose, there, "--role", needed=name in REQUIRED_ROLES)) != 0:
                 yield name, found
-
-    def _one_of(self, name: str, purpose: str, there: list[Choice[int]], option: str, *, needed: bool) -> int:
-        """The id of a channel or role; 0: none is wanted. The one of the same name is proposed."""
-        same = any(choice.name == name for choice in there)
-        if not needed and not same and not self._desk.interactive:
-            return 0
-        choices = there if needed else [*there, Choice(NONE, 0)]
-        kind = option.removeprefix("--")
-        return self._desk.pick(
-            f"Which {kind} is {name} ({purpose})?",
-            choices,
-            option=f"{option} {name}=ID",
-            default=name if same else "" if needed else NONE,
-        )
 
     # ---- people ----------------------------------------------------------------------------------------------
 
@@ -185,7 +184,7 @@ class Interview:
             number = self._desk.line(f"Discord id of {name}", option="--person", default=proposal)
             duties = self._desk.line(f"duties of {name}", option="--person", default=",".join(roles))
             os_user = self._desk.optional(f"user of {name} on this host, for the command line")
-            yield Person(name, _number(number, "--person"), _words(duties), os_user=os_user)
+            yield Person(name, snowflake(number, "--person"), _words(duties), os_user=os_user)
             proposal = ""
 
     def _first_or_more(self, proposal: str) -> str:
@@ -206,7 +205,7 @@ class Interview:
         number = self._options.account or self._desk.line(
             "AWS account", option="--account", default=self._found("account", lambda: account.identity().account, "")
         )
-        given = _pairs(self._options.host, "--host")
+        given = pairs(self._options.host, "--host")
         known: list[Choice[str]] = []
         if not set(ENVIRONMENTS) <= set(given):
             hosts: list[Host] = self._found("instances", lambda: account.hosts(), [])
@@ -228,7 +227,7 @@ class Interview:
             return otherwise
 
     def _urls(self, service: str, hosts: Iterable[str]) -> Iterable[tuple[str, str]]:
-        given = _pairs(self._options.url, "--url")
+        given = pairs(self._options.url, "--url")
         for name in hosts:
             if url := given.get(name) or self._desk.optional(f"address of {service} in {name} (https://…)"):
                 yield name, url
@@ -249,19 +248,9 @@ def _by_name(guilds: Iterable[GuildName]) -> list[Choice[int]]:
     return [Choice(guild.name, guild.id) for guild in guilds]
 
 
-def _pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:
-    """`NAME=VALUE` of a repeated option.
-
-    Raises:
-        Misconfigured: one has no equals sign.
-    """
-    found: dict[str, str] = {}
-    for text in given or ():
-        name, mark, value = text.partition("=")
-        if not (name and mark and value):
-            raise Misconfigured(f"{option} {text!r} is not of the form NAME=VALUE.")
-        found[name] = value
-    return found
+def _assignable(role: Role, guild: Guild) -> bool:
+    """Whether people can be given it: not an integration's own, and not `@everyone`."""
+    return not role.managed and role.id != guild.id
 
 
 def _person(text: str) -> Person:
@@ -269,7 +258,7 @@ def _person(text: str) -> Person:
     name, number, duties, github, os_user, *more = [*text.split(":"), "", "", "", ""][:6]
     if not name or any(more) or not number:
         raise Misconfigured(f"--person {text!r} is not of the form NAME:DISCORD_ID:DUTY,DUTY[:GITHUB[:OS_USER]].")
-    return Person(name, _number(number, "--person"), _words(duties), github, os_user)
+    return Person(name, snowflake(number, "--person"), _words(duties), github, os_user)
 
 
 def _refuse_unknown_duties(people: Iterable[Person], roles: Mapping[str, int]) -> None:
@@ -282,9 +271,3 @@ def _refuse_unknown_duties(people: Iterable[Person], roles: Mapping[str, int]) -
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _number(text: str, option: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise Misconfigured(f"{option}: {text!r} is no id; ids are numbers (Developer Mode, right click, Copy ID).")
-    return int(text)

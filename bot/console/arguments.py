@@ -137,8 +137,8 @@ def _audit(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--actor", help="only what this person did")
     parser.add_argument("--service", help="only about this service")
     parser.add_argument("--environment", help="only in this environment")
-    parser.add_argument("--since", metavar="WHEN", help="not before: an age (24h, 7d) or a date in UTC")
-    parser.add_argument("--until", metavar="WHEN", help="only before: an age (24h, 7d) or a date in UTC")
+    parser.add_argument("--since", metavar="WHEN", help="not before: an age (24h, 7d) or a date")
+    parser.add_argument("--until", metavar="WHEN", help="only before: an age (24h, 7d) or a date")
     parser.add_argument("--limit", type=_count, default=100, metavar="LINES", help="at most so many (100)")
     parser.add_argument("--format", choices=("text", "csv", "jsonl"), default="text", help="text when left out")
     _examples(

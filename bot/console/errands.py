@@ -25,7 +25,7 @@ from bot.ops.record import AuditFilter
 from bot.ops.sentences import left_out, title
 from bot.policy import Action
 from bot.services.export import to_csv, to_jsonl
-from bot.services.spans import moment_of
+from bot.services.spans import moment_of, notes_of, zone_of
 from bot.services.status import Overview
 from bot.ui.overview import overview_text
 from bot.ui.text import clean
@@ -156,19 +156,22 @@ def _handed_over(session: Session, operation: Operation) -> Exit:
 
 async def audit(session: Session, options: argparse.Namespace) -> Exit:
     """Who did what; reading it is recorded, too."""
-    now = datetime.now(UTC)
+    now, zone = datetime.now(UTC), zone_of(session.core.settings.alerts)
+    first, last = (moment_of(typed or "", now, zone=zone) for typed in (options.since, options.until))
     wanted = AuditFilter(
         actor=options.actor or "",
         service=options.service or "",
         environment=options.environment or "",
-        since=moment_of(options.since or "", now),
-        until=moment_of(options.until or "", now),
+        since=first.at if first else None,
+        until=last.at if last else None,
         limit=options.limit,
     )
     who = session.actor.name
     read = f"{who} read the audit at the command line{_filter_text(options)}."
     place = {"environment": wanted.environment, "service": wanted.service}
     await session.core.engine.record("audit.read", who, read, {**session.trace(), **place})
+    if note := notes_of(first, last):
+        session.paper.complain(note)
     view = await session.core.lookout.audit(session.actor, wanted)
     match options.format:
         case "csv":

@@ -1,44 +1,67 @@
-"""Points in time and lengths as people type them: `24h`, `1d12h`, `2026-08-01 12:30`, `until 18:00`. All in UTC.
+"""Points in time and lengths as people type them: `24h`, `1d12h`, `2026-08-01 12:30`, `until 18:00`.
 
 One room for what looks back (`moment_of`), for a length (`length_of`) and for what looks ahead (`end_of`), so that
-every command and every form understands the same words and refuses the others in the same way.
+every command and every form understands the same words and refuses the others in the same way. A time without an offset
+is meant in the zone that the configuration names, and whoever typed it is told so (`notes_of`).
 """
 
 import re
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
+from bot.alert_settings import AlertSettings
 from bot.errors import Refused
 
 _AGO = re.compile(r"(\d{1,5})\s*(min|m|h|d|w)(?:\s+ago)?\Z")
 _UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PART = re.compile(r"(\d{1,5})\s*(min|m|h|d|w)\s*")
 _LENGTH = re.compile(rf"(?:for\s+|in\s+)?((?:{_PART.pattern})+)\Z")
-_CLOCK = re.compile(r"(?:(mon|tue|wed|thu|fri|sat|sun|today|tomorrow)[a-z]*\s+)?(\d{1,2})(?::(\d{2}))?\Z")
+_CLOCK = re.compile(
+    r"(?:(mon|tue|wed|thu|fri|sat|sun|today|tomorrow)[a-z]*\s+)?(\d{1,2})(?::(\d{2}))?\s*"
+    r"(utc|z|[+-]\d{2}:?\d{2})?\Z"
+)
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=30)
-LENGTH_HINT = "Write a length (90m, 2h, 1d12h) or an end (until 18:00, until fri 9:00, until 2026-08-01 12:30; UTC)."
 
 
-def moment_of(typed: str, now: datetime) -> datetime | None:
-    """The moment that was meant: so long before `now`, or a date (its midnight) or time; None for nothing typed.
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """A moment that somebody typed, and what they should know of how it was read."""
+
+    at: datetime
+    notes: tuple[str, ...] = ()
+
+
+def zone_of(alerts: AlertSettings | None) -> tzinfo:
+    """Where times without an offset are meant: in the zone of the rota; without a rota in UTC."""
+    return ZoneInfo(alerts.oncall.zone) if alerts is not None and alerts.oncall is not None else UTC
+
+
+def notes_of(*meant: Meant | None) -> str:
+    """What is to be said of how they were read, each thing once; empty where nothing was assumed."""
+    return " ".join(dict.fromkeys(note for one in meant if one is not None for note in one.notes))
+
+
+def moment_of(typed: str, now: datetime, *, zone: tzinfo) -> Meant | None:
+    """The moment that was meant: so long before `now`, or a date (its beginning) or time; None for nothing typed.
 
     Raises:
-        Refused: it is neither.
+        Refused: it is neither, or the zone's clocks leave it out.
     """
     text = typed.strip().lower()
     if not text:
         return None
     try:
         if found := _AGO.match(text):
-            return now - timedelta(**{_UNITS[found.group(2)]: int(found.group(1))})
-        at = datetime.fromisoformat(text.upper())
+            return Meant(now - timedelta(**{_UNITS[found.group(2)]: int(found.group(1))}))
+        return _dated(text, zone)
     except (ValueError, OverflowError):
         raise Refused(
             f"“{typed[:40]}” is no point in time.",
-            hint="Write an age (90min, 24h, 7d) or a date (2026-08-01 12:30, UTC).",
+            hint=f"Write an age (90min, 24h, 7d) or a date (2026-08-01 12:30), which is read in {zone}.",
         ) from None
-    return _aware(at)
 
 
 def length_of(typed: str) -> timedelta:
@@ -53,67 +76,153 @@ def length_of(typed: str) -> timedelta:
     return _sum(found.group(1))
 
 
-def end_of(typed: str, now: datetime, *, shortest: timedelta = SHORTEST, longest: timedelta = LONGEST) -> datetime:
-    """When something ends that begins at `now`: so long after it, or at a moment to come.
+def end_of(
+    typed: str, now: datetime, *, zone: tzinfo, begins: datetime | None = None,
+    shortest: timedelta = SHORTEST, longest: timedelta = LONGEST,
+) -> Meant:  # fmt: skip
+    """When something ends that begins at `begins`, or now: so long after it, or at a moment after it.
 
     A time of day without a date is the next one. `until` may be left out.
 
     Raises:
-        Refused: it is no such moment, has passed, or is nearer than `shortest` or farther than `longest`.
+        Refused: it is no such moment, the zone's clocks leave it out, it has passed, or is nearer than `shortest` or
+            farther than `longest`.
     """
-    at = _ahead(typed, now)
-    if at <= now:
-        raise Refused(f"“{typed[:40]}” has passed already: it is {now:%Y-%m-%d %H:%M} UTC now.", hint=LENGTH_HINT)
-    if at - now < shortest:
-        raise Refused(f"“{typed[:40]}” is too short: {_words(shortest)} at least.", hint=LENGTH_HINT)
-    if at - now > longest:
-        raise Refused(f"“{typed[:40]}” is too long: {_words(longest)} at most.", hint=LENGTH_HINT)
-    return at
+    begin = now if begins is None else begins
+    meant, hint = _ahead(typed, begin, zone, today=now), _hint(zone)
+    if meant.at <= now:
+        raise Refused(f"“{typed[:40]}” has passed already: it is {_shown(now, zone)} now.", hint=hint)
+    if meant.at <= begin:
+        raise Refused(f"“{typed[:40]}” is before it begins, at {_shown(begin, zone)}.", hint=hint)
+    if meant.at - begin < shortest:
+        raise Refused(f"“{typed[:40]}” is too short: {_words(shortest)} at least.", hint=hint)
+    if meant.at - begin > longest:
+        raise Refused(f"“{typed[:40]}” is too long: {_words(longest)} at most.", hint=hint)
+    return meant
 
 
-def start_of(typed: str, now: datetime, *, latest: timedelta = LONGEST) -> datetime:
+def start_of(typed: str, now: datetime, *, zone: tzinfo, latest: timedelta = LONGEST) -> Meant:
     """When something begins: at once for nothing typed or `now`, else as `end_of` reads it.
 
     Raises:
-        Refused: it is no such moment, has passed, or is farther than `latest`.
+        Refused: it is no such moment, the zone's clocks leave it out, it has passed, or is farther than `latest`.
     """
     if typed.strip().lower() in ("", "now"):
-        return now
-    return end_of(typed, now, shortest=timedelta(0), longest=latest)
+        return Meant(now)
+    return end_of(typed, now, zone=zone, shortest=timedelta(0), longest=latest)
 
 
-def _ahead(typed: str, now: datetime) -> datetime:
+def _ahead(typed: str, begin: datetime, zone: tzinfo, *, today: datetime) -> Meant:
     text = re.sub(r"^(?:until|till|to|at|from)\s+", "", typed.strip().lower())
-    text = re.sub(r"\s+(?:utc|z)\Z", "", text)
     try:
         if found := _LENGTH.match(text):
-            return now + _sum(found.group(1))
+            return Meant(begin + _sum(found.group(1)))
         if clock := _CLOCK.match(text):
-            return _next(clock, now)
-        return _aware(datetime.fromisoformat(text.upper()))
+            return _next(clock, begin, zone, today=today)
+        return _dated(text, zone, after=begin)
     except (ValueError, OverflowError):
-        raise Refused(f"“{typed[:40]}” is neither a length nor a point in time.", hint=LENGTH_HINT) from None
+        raise Refused(f"“{typed[:40]}” is neither a length nor a point in time.", hint=_hint(zone)) from None
 
 
-def _next(clock: re.Match[str], now: datetime) -> datetime:
-    """The next moment of that time of day, on that day if one is named."""
-    day, hour, minute = clock.group(1), int(clock.group(2)), clock.group(3)
+def _next(clock: re.Match[str], begin: datetime, zone: tzinfo, *, today: datetime) -> Meant:
+    """The next moment of that time of day after `begin`, on that day if one is named: today is when it was typed."""
+    day, hour, minute, offset = clock.group(1), int(clock.group(2)), clock.group(3), clock.group(4)
     if day is None and minute is None:
         raise ValueError("a bare number says no unit")
-    at = datetime.combine(now.date(), time(hour, int(minute or 0)), tzinfo=UTC)
+    where = _offset(offset) if offset else zone
+    named = day in ("today", "tomorrow")
+    on = (today if named else begin).astimezone(where).date()
+    at = datetime.combine(on, time(hour, int(minute or 0)))
     if day == "tomorrow":
-        return at + timedelta(days=1)
-    if day in _WEEKDAYS:
+        at += timedelta(days=1)
+    elif day in _WEEKDAYS:
         at += timedelta(days=(_WEEKDAYS.index(day) - at.weekday()) % 7)
-        return at if at > now else at + timedelta(days=7)
-    return at if day == "today" or at > now else at + timedelta(days=1)
+    if not named and max(_both(at, where)) <= begin:
+        at += timedelta(days=7 if day in _WEEKDAYS else 1)
+    meant = _placed(at, where, after=begin)
+    return Meant(meant.at) if offset else meant
+
+
+def _dated(text: str, zone: tzinfo, *, after: datetime | None = None) -> Meant:
+    """A date, which is its beginning, or a date with a time.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    body = re.sub(r"\s*(?:utc|z)\Z", "", text)
+    at = datetime.fromisoformat(body.upper())
+    if at.tzinfo is not None or body != text:
+        return Meant((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).astimezone(UTC))
+    if not _is_date(body):
+        return _placed(at, zone, after=after)
+    return Meant(_both(at, zone)[0], (_assumed(zone),))
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text.upper())
+    except ValueError:
+        return False
+    return True
+
+
+def _placed(local: datetime, zone: tzinfo, *, after: datetime | None = None) -> Meant:
+    """What the zone's clocks showed as `local`. What they show twice is the first one, unless that is not `after`.
+
+    Raises:
+        Refused: they never show it.
+    """
+    first, second = _both(local, zone)
+    if first > second:
+        raise Refused(
+            f"{local:%H:%M} on {local:%Y-%m-%d} does not exist in {zone}: the clocks go forward over it.",
+            hint="Write a time before or after that, or one with an offset (18:00Z, 18:00+02:00).",
+        )
+    if first == second:
+        return Meant(first, (_assumed(zone),))
+    twice = f"{local:%H:%M} comes twice on {local:%Y-%m-%d}, when the clocks go back:"
+    if after is not None and first <= after:
+        return Meant(second, (_assumed(zone), f"{twice} the second was taken, as the first has passed."))
+    return Meant(first, (_assumed(zone), f"{twice} the first was taken."))
+
+
+def _both(local: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+    """The moment by the offset that the zone has before it changes its clocks there, and by the one after it: equal but
+    in the hour that comes twice (rising) and in the one that is left out (falling). SOURCE: PEP 495.
+    """
+    first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return first, second
+
+
+def _offset(text: str) -> tzinfo:
+    found = UTC if text in ("utc", "z") else datetime.strptime(text.replace(":", ""), "%z").tzinfo
+    if found is None:
+        raise ValueError(f"no offset: {text!r}")
+    return found
+
+
+def _assumed(zone: tzinfo) -> str:
+    return f"Read in {zone}; 18:00Z or 18:00+02:00 says another."
+
+
+def _hint(zone: tzinfo) -> str:
+    return (
+        "Write a length (90m, 2h, 1d12h) or an end (until 18:00, until fri 9:00, until 2026-08-01 12:30); "
+        f"times are read in {zone}."
+    )
+
+
+def _shown(at: datetime, zone: tzinfo) -> str:
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M} in {zone}"
 
 
 def _sum(text: str) -> timedelta:
     try:
         return sum((timedelta(**{_UNITS[unit]: int(many)}) for many, unit in _PART.findall(text)), timedelta())
     except OverflowError:
-        raise Refused(f"“{text[:40]}” is longer than anything here lasts.", hint=LENGTH_HINT) from None
+        raise Refused(
+            f"“{text[:40]}” is longer than anything here lasts.", hint="Write one like 90m, 2h or 1d12h."
+        ) from None
 
 
 def _words(length: timedelta) -> str:
@@ -121,7 +230,3 @@ def _words(length: timedelta) -> str:
     if minutes < 60:
         return f"{minutes} min"
     return f"{minutes // 1440} d" if minutes % 1440 == 0 else f"{minutes // 60} h"
-
-
-def _aware(at: datetime) -> datetime:
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -22,7 +22,7 @@ from bot.ops.record import utc_now
 from bot.policy import ANYBODY, Action
 from bot.services.handover import TAKEN_FOR, TOPIC, Handed
 from bot.services.silences import Wanted
-from bot.services.spans import end_of, moment_of, start_of
+from bot.services.spans import Meant, end_of, moment_of, notes_of, start_of
 from bot.ui.alert_lines import short_id
 from bot.ui.alert_pages import groups_text, noise_chart, on_call_text, short_silence, silences_text, statistics_text
 from bot.ui.alert_presses import send_details
@@ -31,7 +31,7 @@ from bot.ui.board_store import Handle
 from bot.ui.card import notice
 from bot.ui.gate import demand_here
 from bot.ui.handover_card import sections_of
-from bot.ui.house import Alerting, actor_of, alerting_of, house_of, jump_url
+from bot.ui.house import Alerting, actor_of, alerting_of, house_of, jump_url, zone_here
 from bot.ui.pictures import PICTURE, cleaned, illustrated
 from bot.ui.silence_form import hit_lines, made, offer_silence
 from bot.ui.text import DISPLAY_LIMIT, counted, escape, joined, stamp
@@ -146,13 +146,13 @@ async def send_statistics(interaction: discord.Interaction[Any], span: str) -> N
         Refused: it is no such span.
     """
     now = utc_now()
-    since = moment_of(span, now) or now - timedelta(days=7)
-    if not now - LONGEST_STATISTICS <= since < now:
+    since = moment_of(span, now, zone=zone_here(interaction)) or Meant(now - timedelta(days=7))
+    if not now - LONGEST_STATISTICS <= since.at < now:
         raise Refused("Figures reach back for a year at most, and not ahead.", hint="Write 24h, 7d or 30d.")
     house = house_of(interaction)
     seen = house.lookout.sight(actor_of(interaction), Action.ALERT_VIEW)
-    found = await alerting_of(interaction).store.statistics(since, now, sight=seen)
-    text = statistics_text(found, DISPLAY_LIMIT - 400, hidden=not seen.whole)
+    found = await alerting_of(interaction).store.statistics(since.at, now, sight=seen)
+    text = joined([statistics_text(found, DISPLAY_LIMIT - 600, hidden=not seen.whole), _as_read(since)])
     if not found.names:
         await send(interaction, notice(text, share=True))
         return
@@ -194,8 +194,9 @@ async def create_silence(interaction: discord.Interaction[Any], typed: str, span
     if not span.strip():
         await offer_silence(interaction, found)
         return
-    ends_at = None if span.strip().lower() in UNTIL_RESOLVED else end_of(span, utc_now())
-    await _silence(interaction, Wanted(matchers=found, ends_at=ends_at, comment=comment.strip()))
+    end = None if span.strip().lower() in UNTIL_RESOLVED else end_of(span, utc_now(), zone=zone_here(interaction))
+    wanted = Wanted(matchers=found, ends_at=end.at if end else None, comment=comment.strip())
+    await _silence(interaction, wanted, note=_as_read(end))
 
 
 def _demand_silence(interaction: discord.Interaction[Any], matchers: Sequence[Matcher]) -> None:
@@ -204,11 +205,18 @@ def _demand_silence(interaction: discord.Interaction[Any], matchers: Sequence[Ma
     demand_here(interaction, Action.SILENCE_WRITE, place)
 
 
-async def _silence(interaction: discord.Interaction[Any], wanted: Wanted) -> None:
+def _as_read(*typed: Meant | None) -> str:
+    """A small line about how the times were read that somebody typed, or nothing."""
+    note = notes_of(*typed)
+    return f"-# {escape(note, 400)}" if note else ""
+
+
+async def _silence(interaction: discord.Interaction[Any], wanted: Wanted, *, note: str) -> None:
     service = alerting_of(interaction).silences
     hits = await service.count(wanted.matchers)
     silence = await service.create(wanted, actor_of(interaction), called=interaction.user.display_name)
-    await respond(interaction, joined([_told(silence), *hit_lines(hits, None), f"-# `{short_silence(silence.am_id)}`"]))
+    told = [_told(silence), *hit_lines(hits, None), f"-# `{short_silence(silence.am_id)}`", note]
+    await respond(interaction, joined(told))
 
 
 def _told(silence: Silence) -> str:
@@ -238,9 +246,9 @@ async def _found_silence(interaction: discord.Interaction[Any], typed: str) -> s
 
 async def extend_silence(interaction: discord.Interaction[Any], typed: str, span: str) -> None:
     """Let a silence end later, or sooner."""
-    am_id, ends_at = await _found_silence(interaction, typed), end_of(span, utc_now())
-    silence = await alerting_of(interaction).silences.extend(am_id, ends_at, actor_of(interaction))
-    await respond(interaction, _told(silence))
+    am_id, end = await _found_silence(interaction, typed), end_of(span, utc_now(), zone=zone_here(interaction))
+    silence = await alerting_of(interaction).silences.extend(am_id, end.at, actor_of(interaction))
+    await respond(interaction, joined([_told(silence), _as_read(end)]))
 
 
 async def expire_silence(interaction: discord.Interaction[Any], typed: str) -> None:
@@ -263,14 +271,14 @@ async def start_maintenance(
     if service:
         house_of(interaction).catalog.service(service)
         found.append(Matcher(labels.labels.service, service))
-    now = utc_now()
-    starts_at = start_of(start, now)
-    ends_at = end_of(span, starts_at)
+    now, zone = utc_now(), zone_here(interaction)
+    begin = start_of(start, now, zone=zone)
+    end = end_of(span, now, zone=zone, begins=begin.at)
     wanted = Wanted(
-        matchers=tuple(found), starts_at=None if starts_at == now else starts_at, ends_at=ends_at, comment=note.strip(),
+        matchers=tuple(found), starts_at=None if begin.at == now else begin.at, ends_at=end.at, comment=note.strip(),
         kind=SilenceKind.MAINTENANCE,
     )  # fmt: skip
-    await _silence(interaction, wanted)
+    await _silence(interaction, wanted, note=_as_read(begin, end))
 
 
 # ---- who is on call ------------------------------------------------------------------------------------------------
@@ -292,9 +300,10 @@ async def override_on_call(
     """Make somebody the one who is on call for a while."""
     demand_here(interaction, Action.ONCALL_WRITE, "")
     _known_person(interaction, person)
-    now = utc_now()
-    starts_at = start_of(start, now, latest=LONGEST_OVERRIDE)
-    ends_at = end_of(until, starts_at, longest=LONGEST_OVERRIDE)
+    now, zone = utc_now(), zone_here(interaction)
+    begin = start_of(start, now, zone=zone, latest=LONGEST_OVERRIDE)
+    end = end_of(until, now, zone=zone, begins=begin.at, longest=LONGEST_OVERRIDE)
+    starts_at, ends_at = begin.at, end.at
     by = actor_of(interaction).name
     text = f"{by} put {person} on call from {starts_at:%Y-%m-%d %H:%M} to {ends_at:%Y-%m-%d %H:%M} UTC."
     override = await alerting_of(interaction).store.set_override(
@@ -302,7 +311,7 @@ async def override_on_call(
     )
     begins = "" if starts_at == now else f" from {stamp(starts_at, 'f')}"
     told = f"**{escape(override.person, 40)}** is on call{begins} until {stamp(override.ends_at, 'f')}."
-    await respond(interaction, told)
+    await respond(interaction, joined([told, _as_read(begin, end)]))
 
 
 def _known_person(interaction: discord.Interaction[Any], name: str) -> None:
@@ -317,25 +326,24 @@ async def hand_over(interaction: discord.Interaction[Any], receiver: str, *, not
     alerting, house, giver = alerting_of(interaction), house_of(interaction), actor_of(interaction)
     if receiver == giver.name:
         raise Refused("A shift is handed over to somebody else.", hint="/oncall override makes you the one on call.")
-    now = utc_now()
+    now, zone = utc_now(), zone_here(interaction)
+    until_then = end_of(until, now, zone=zone, longest=LONGEST_OVERRIDE) if until.strip() else None
     shift = await alerting.handover.shift(giver)
     links = await card_links(interaction, shift.firing.found)
     offered = await alerting.handover.offer(
         Handed(
             giver=giver.name, receiver=receiver, note=note.strip(), at=now,
-            until=await _shift_ends(alerting, until, now), sections=sections_of(shift, links),
+            until=until_then.at if until_then else await _turn_ends(alerting, now), sections=sections_of(shift, links),
         )
     )  # fmt: skip
     house.board.changed()
     row = await house.board.standing(offered.card_key, within_s=2.0)
     where = f" [card]({jump_url(house, row.channel_id, row.message_id)})" if row and row.message_id else ""
-    await respond(interaction, f"Handed to {escape(receiver, 40)}, who has to press Take over.{where}")
+    told = f"Handed to {escape(receiver, 40)}, who has to press Take over.{where}"
+    await respond(interaction, joined([told, _as_read(until_then)]))
 
 
-async def _shift_ends(alerting: Alerting, until: str, now: datetime) -> datetime:
-    """As typed; else the end of the present turn."""
-    if until.strip():
-        return end_of(until, now, longest=LONGEST_OVERRIDE)
+async def _turn_ends(alerting: Alerting, now: datetime) -> datetime:
     turn = await alerting.store.on_call(now)
     return turn.ends_at if turn is not None else now + TAKEN_FOR
 

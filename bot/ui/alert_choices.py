@@ -1,7 +1,7 @@
 """Autocomplete for alerts: groups, silences, lengths, matchers. A courtesy, as in `choices`: all is checked again."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import discord
@@ -10,10 +10,12 @@ from discord import app_commands
 from bot.alert_settings import LabelSettings
 from bot.alerts.model import AlertGroup, Silence, SilenceKind
 from bot.alerts.store import GroupFilter
+from bot.errors import Refused
 from bot.policy import Action
+from bot.services.spans import notes_of, start_of
 from bot.ui.alert_lines import short_id, word_of
 from bot.ui.choices import Choice, suggesting
-from bot.ui.house import actor_of, house_of
+from bot.ui.house import actor_of, house_of, zone_here
 from bot.ui.text import CHOICE_LIMIT, age, label
 
 LENGTHS = ("1h", "4h", "1d", "until resolved", "until tomorrow 8:00")
@@ -25,27 +27,41 @@ NOTES = ("All quiet.", "See the acknowledged alerts.", "A deploy is under way.")
 GROUPS_SEARCHED = 100
 
 
-def _typed_or(typed: str, offered: Iterable[str]) -> list[Choice]:
-    """What was typed, then what is offered and begins alike; all of it when that is nothing."""
+def _typed_or(typed: str, offered: Iterable[str], *, zone: tzinfo | None = None) -> list[Choice]:
+    """What was typed, then what is offered and begins alike; all of it when that is nothing.
+
+    With a zone, what is read in it says so.
+    """
     text, every = typed.strip(), tuple(offered)
     fitting = [one for one in every if one.lower().startswith(text.lower())] or list(every)
     own = [text] if text and len(text) <= CHOICE_LIMIT else []
-    return [app_commands.Choice(name=label(one, CHOICE_LIMIT), value=one) for one in dict.fromkeys([*own, *fitting])]
+    every_one = dict.fromkeys([*own, *fitting])
+    return [app_commands.Choice(name=label(one + _where(one, zone), CHOICE_LIMIT), value=one) for one in every_one]
+
+
+def _where(typed: str, zone: tzinfo | None) -> str:
+    """` · Europe/Berlin` behind what means something else in another zone."""
+    if zone is None:
+        return ""
+    try:
+        return f" · {zone}" if notes_of(start_of(typed, datetime.now(UTC), zone=zone)) else ""
+    except Refused:
+        return ""
 
 
 @suggesting
 async def lengths(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
-    return _typed_or(current, LENGTHS)
+    return _typed_or(current, LENGTHS, zone=zone_here(interaction))
 
 
 @suggesting
 async def ends(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
-    return _typed_or(current, ENDS)
+    return _typed_or(current, ENDS, zone=zone_here(interaction))
 
 
 @suggesting
 async def beginnings(interaction: discord.Interaction[Any], current: str) -> list[Choice]:
-    return _typed_or(current, BEGINNINGS)
+    return _typed_or(current, BEGINNINGS, zone=zone_here(interaction))
 
 
 @suggesting

@@ -71,20 +71,26 @@ def history_line(operation: Operation) -> str:
     return f"{line}\n-# {escape(operation.reason, 120)}" if ended_badly else line
 
 
-async def send_audit(interaction: discord.Interaction[Any], wanted: AuditFilter) -> None:
-    """Answer with a page of the audit, newest first. The reading is recorded; nobody is offered to share it."""
+async def send_audit(interaction: discord.Interaction[Any], wanted: AuditFilter, *, note: str = "") -> None:
+    """Answer with a page of the audit, newest first. The reading is recorded; nobody is offered to share it.
+
+    `note` says how typed times were read.
+    """
     await _note_reading(interaction, wanted, "read")
     view = await house_of(interaction).lookout.audit(actor_of(interaction), replace(wanted, limit=AUDIT_PAGE))
     lines = fitted((audit_line(event) for event in view.found), DISPLAY_LIMIT - 400)
     lines = lines or ("" if view.hidden else "Nothing of the kind is on record.")
-    text = joined([f"**Audit**, newest first{filter_text(wanted)}", lines, left_out(view.hidden)])
+    small = f"-# {escape(note, 400)}" if note else ""
+    text = joined([f"**Audit**, newest first{filter_text(wanted)}", small, lines, left_out(view.hidden)])
     buttons = []
     if view.older:
         buttons = [await _older_button(interaction, _asked(wanted, before_id=view.found[-1].id))]
     await send(interaction, notice(text, *buttons))
 
 
-async def send_export(interaction: discord.Interaction[Any], wanted: AuditFilter, file_type: str) -> None:
+async def send_export(
+    interaction: discord.Interaction[Any], wanted: AuditFilter, file_type: str, *, note: str = ""
+) -> None:
     """Answer with the audit as a file of that type (`csv` or `jsonl`), as many of the newest events as may be sent."""
     house = house_of(interaction)
     await _note_reading(interaction, wanted, "exported")
@@ -96,7 +102,9 @@ async def send_export(interaction: discord.Interaction[Any], wanted: AuditFilter
     if view.hidden:
         said += f" {left_out(view.hidden)}"
     if view.older:
-        said += f" There are older ones, which are not in the file: narrow it with until:{events[-1].at:%Y-%m-%d}."
+        oldest = f"{events[-1].at:%Y-%m-%dT%H:%M:%SZ}"
+        said += f" There are older ones, which are not in the file: narrow it with until:{oldest}."
+    said += f"\n-# {escape(note, 400)}" if note else ""
     await send(interaction, enclosing(said, name), file=discord.File(io.BytesIO(text.encode()), filename=name))
 
 

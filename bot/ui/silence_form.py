@@ -18,7 +18,7 @@ from bot.alerts.routes import matcher, matchers
 from bot.errors import Refused
 from bot.policy import Action
 from bot.services.silences import Hits, Wanted
-from bot.services.spans import end_of
+from bot.services.spans import end_of, notes_of
 from bot.ui.alert_card import AlertPress, Offers, named, rows_of
 from bot.ui.alert_lines import silence_line
 from bot.ui.alert_pages import short_silence
@@ -27,7 +27,7 @@ from bot.ui.asking import QUESTION_COLOUR, theirs
 from bot.ui.board_store import Handle, Mint, utc_now
 from bot.ui.card import Sheet
 from bot.ui.gate import demand_here
-from bot.ui.house import Alerting, actor_of, alerting_of, house_of
+from bot.ui.house import Alerting, actor_of, alerting_of, house_of, zone_here
 from bot.ui.modals import Blank, Submission, ask_form
 from bot.ui.text import counted, cut, escape, joined, quoted, stamp
 
@@ -113,13 +113,16 @@ async def ask_custom(interaction: discord.Interaction[Any], handle: Handle, *, t
     if not theirs(handle, actor_of(interaction)):
         raise Refused(f"Only {handle.asked['person']} was asked this. Nothing was done.", rule="handle")
     asked = Asked.of(handle.asked)
+    zone = zone_here(interaction)
     lines: list[str] = []
     for line in (str(one) for one in asked.matchers):
         if sum(len(one) + 1 for one in lines) + len(line) <= FORM_LIMIT:
             lines.append(line)
     blanks = [
         Blank(MATCHERS, "Labels, one a line; remove some to hit more", "\n".join(lines), lines=True, limit=FORM_LIMIT),
-        Blank(DURATION, "How long", FIRST_LENGTH, limit=60, hint="90m, 2h, 1d12h, until 18:00, until resolved"),
+        Blank(
+            DURATION, "How long", FIRST_LENGTH, limit=60, hint=f"90m, 2h, 1d12h, until 18:00 ({zone}), until resolved"
+        ),
         Blank(COMMENT, "Why", asked.comment, required=False, limit=COMMENT_LIMIT),
     ]
     await ask_form(interaction, handle.handle, title=title, blanks=blanks)
@@ -128,16 +131,20 @@ async def ask_custom(interaction: discord.Interaction[Any], handle: Handle, *, t
 async def submitted(interaction: discord.Interaction[Any], handle: Handle, said: Submission) -> None:
     """Show what the silence of the form would meet, and let it be confirmed. The interaction is deferred."""
     alerting, typed = alerting_of(interaction), said.fields.get(DURATION, "").strip()
-    until = None if typed.lower() == UNTIL_RESOLVED else end_of(typed, utc_now())
+    zone = zone_here(interaction)
+    end = None if typed.lower() == UNTIL_RESOLVED else end_of(typed, utc_now(), zone=zone)
     wanted = matchers(said.fields.get(MATCHERS, ""))
     if not wanted:
         raise Refused("A silence without matchers would silence everything.", hint="Name at least one label.")
     before = Asked.of(handle.asked)
-    asked = Asked(wanted, before.group_id, until, said.fields.get(COMMENT, "").strip()[:COMMENT_LIMIT])
+    asked = Asked(
+        wanted, before.group_id, end.at if end else None, said.fields.get(COMMENT, "").strip()[:COMMENT_LIMIT]
+    )
     _demand(interaction, alerting, asked.matchers)
     hits = await alerting.silences.count(asked.matchers)
-    how_long = f"until {stamp(until, 'f')} ({stamp(until)})" if until else "until it resolves"
-    text = joined([*await _shown(alerting, asked, hits), f"**Silence it {how_long}?** It is not silenced yet."])
+    how_long = f"until {stamp(end.at, 'f')} ({stamp(end.at)})" if end else "until it resolves"
+    read = f"-# {escape(note, 400)}" if (note := notes_of(end)) else ""
+    text = joined([*await _shown(alerting, asked, hits), f"**Silence it {how_long}?** It is not silenced yet.", read])
     await _question(interaction, asked, Offers((AlertPress.CONFIRM,), (AlertPress.CUSTOM,)), text)
 
 

@@ -68,6 +68,8 @@ async def test_the_policy_decides_on_the_host_as_it_does_in_the_chat(world: Worl
     refused = {(event["name"], event["actor"]) for event in here if event["name"].endswith(".refused")}
     assert {("vote.refused", "sre"), ("vote.refused", "sre2"), ("door.refused", "guest")} <= refused
     assert any(actor.startswith("os user ") for _, actor in refused)
+    dated = await sre("audit", "--since", "2026-01-05 12:30", "--format", "jsonl", "--limit", "1")
+    assert len(dated.out.splitlines()) == 1 and "Read in Europe/Berlin" in dated.err, "the rota's zone was not told"
 
 
 async def test_a_role_that_discord_took_away_is_gone_on_the_host(world: World):

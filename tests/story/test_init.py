@@ -6,6 +6,7 @@ import pty
 import re
 import sys
 import tomllib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from bot.clients.discord_permissions import NEEDED
 from bot.commissioning.draft import Draft, Person
 from bot.console.environment import read
 from bot.sandbox import cast
+from bot.sandbox.monitoring.part import PROGRAMS
 from tests.story.host_console import Console
 from tests.story.world_driver import ROOT, World
 
@@ -185,6 +187,57 @@ async def test_a_bot_that_is_in_no_guild_gets_the_link_to_invite_it(
     assert "in no guild" in said.err and f"permissions={int(NEEDED)}" in said.err
 
 
+# ---- with monitoring -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def watched_world() -> AsyncIterator[World]:
+    """A world with real monitoring servers, in which no bot runs yet."""
+    if missing := [program.package for program in PROGRAMS.values() if program.find() is None]:
+        pytest.skip(f"{' and '.join(missing)} is not installed (Debian: apt-get install {' '.join(missing)})")
+    async with World(speed=8.0, with_bot=False, monitoring=True) as world:
+        yield world
+
+
+async def test_with_monitoring_the_doctor_accepts_it_and_a_critical_alert_calls_somebody(
+    watched_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, file, demo = watched_world, tmp_path / "quarterdeck.toml", demo_of(watched_world)
+    secrets = read(world.home / "quarterdeck.env")
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("QUARTERDECK_ALERTMANAGER_TOKEN")  # it is not needed yet, and named
+    code = await init(
+        *("--config", str(file), "--state-dir", str(tmp_path / "state"), "--region", cast.AWS_REGION),
+        *("--repository", cast.GITHUB_REPOSITORY, *PEOPLE, *hosts(world), *endpoints(world)),
+        *("--prometheus", demo["metrics"]["url"], "--alertmanager", demo["alerts"]["alertmanagers"][0]),
+        *("--alert-listener", f"127.0.0.1:{demo['alerts']['listen_port']}"),
+    )
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    assert "QUARTERDECK_ALERTMANAGER_TOKEN" in said.out and "monitoring/README.md" in said.out
+    examined = await Console(world, config=file)("doctor")
+    assert examined.code == 0 and "WRONG" not in examined.out and "warning" not in examined.out, examined.out
+    assert len(re.findall(r"(?m)^ok +monitoring ", examined.out)) == 5, examined.out
+
+    await world.put_config(toml=file.read_text(encoding="utf-8"))
+    await world.bot("start")
+    await world.wait_ready(timeout_s=45)
+    await world.post("/monitoring", {"lever": "stop_app", "environment": "prod", "on": True})
+
+    async def called() -> bool:
+        shown = [one for one in await world.messages("alerts-critical") if "AppDown" in one.text]
+        return ["sre"] in [one.raw["pings"]["roles"] for one in shown]
+
+    await world.until("a card that calls sre", called, timeout_s=LONGEST_S)
+
+    async def measured() -> bool:
+        status = (await world.ask("sre", "status", environment="dev")).text
+        return all(re.search(rf"{name} \d", status) for name in ("CPU", "memory", "disk"))
+
+    await world.until("the host's figures in /status", measured, timeout_s=LONGEST_S)
+
+
 # ---- at a terminal ---------------------------------------------------------------------------------------------------
 
 
@@ -259,6 +312,7 @@ async def test_somebody_at_a_terminal_chooses_from_what_there_is(
         Answer("Which instance is prod?", "2"),
         Answer("address of app in dev", ""),
         Answer("address of app in prod", ""),
+        Answer("set that up now?", ""),
     ]
     code, shown = await at_a_terminal(
         ("--config", str(file), "--state-dir", str(tmp_path / "state"), *endpoints(unmanned_world)), answers, environ
@@ -267,6 +321,7 @@ async def test_somebody_at_a_terminal_chooses_from_what_there_is(
     assert secrets["QUARTERDECK_DISCORD_TOKEN"] not in shown, "the token was shown while it was typed"
     written = tomllib.loads(file.read_text(encoding="utf-8"))
     assert set(written["discord"]["channels"]) == {"ops", "audit", "alerts"}
+    assert "alerts" not in written and "metrics" not in written  # nobody asked for them
     assert written["people"][0]["discord_id"] == cast.PEOPLE[0].id  # the guild's owner was proposed
     assert set(written["environments"]) == {"dev", "prod"} and written["environments"]["prod"]["follows"] == "dev"
     examined = await Console(unmanned_world, config=file)("doctor")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import pytest
 from aiohttp import web
@@ -76,6 +77,12 @@ class Watch:
         asked = {"user": user, "channel": "ops", "command": command, "option": option, "text": text, "options": {}}
         sent = await self.room.part.autocomplete(asked)
         return [choice["value"] for choice in (await settled(self.room.part, sent, "choices"))["choices"]]
+
+    async def named(self, user: str, command: str, option: str, text: str) -> list[str]:
+        """The suggestions as they are shown."""
+        asked = {"user": user, "channel": "ops", "command": command, "option": option, "text": text, "options": {}}
+        sent = await self.room.part.autocomplete(asked)
+        return [choice["name"] for choice in (await settled(self.room.part, sent, "choices"))["choices"]]
 
     async def group(self, name: str) -> AlertGroup:
         """The open group of that alert, once it is there."""
@@ -303,6 +310,30 @@ async def test_maintenance_is_of_one_place_planned_listed_and_ends_sooner_on_dem
     assert "none" in await watch.said("dev", "maintenance list")
     assert [place for _, place, _ in await watch.recorded("maintenance.started")] == ["prod"]
     assert [place for _, place, _ in await watch.recorded("maintenance.ended")] == ["prod"]
+
+
+async def test_typed_times_are_those_of_the_rotas_zone_and_the_answer_says_so(watch: Watch) -> None:
+    zone = ZoneInfo(ROTA["zone"])
+    assert "at 22:00 · Europe/Berlin" in await watch.named("sre", "maintenance start", "start", "at 22:00")
+    text = await watch.said(
+        "sre", "maintenance start", environment="dev", length="until tomorrow 23:30", start="tomorrow 22:00"
+    )
+    assert text.count("Read in Europe/Berlin") == 1, text
+    (window,) = [one for one in await watch.silences.listed() if one.kind is SilenceKind.MAINTENANCE]
+    begin, end = window.starts_at.astimezone(zone), window.ends_at.astimezone(zone)
+    assert (begin.date(), f"{begin:%H:%M}") == (datetime.now(zone).date() + timedelta(days=1), "22:00")
+    assert end.replace(tzinfo=None) - begin.replace(tzinfo=None) == timedelta(minutes=90)
+    text = await watch.said("sre", "silence extend", silence=window.am_id, length="3d")
+    assert "Read in" not in text
+    text = await watch.said("sre", "silence extend", silence=window.am_id, length="until tomorrow 23:45")
+    assert "Read in Europe/Berlin" in text
+    assert "Maintenance is over" in await watch.said("sre", "maintenance end", window=window.am_id)
+    told = await watch.said("sre", "audit", since="2026-01-05 12:30")
+    assert "Read in Europe/Berlin" in told and "since 2026-01-05 11:30 UTC" in told
+    told = await watch.said("sre", "audit", since="2026-01-05T12:30Z", until="1min")
+    assert "Read in" not in told and "since 2026-01-05 12:30 UTC" in told
+    text = await watch.said("sre", "silence create", matchers='environment="dev"', length="until 2026-03-29 02:30")
+    assert "02:30 on 2026-03-29 does not exist in Europe/Berlin" in text and "Refused" in text
 
 
 async def test_an_override_puts_somebody_on_call_and_the_newest_one_wins(watch: Watch) -> None:

@@ -47,7 +47,7 @@ class Names:
 def alerts(addresses: MonitoringAddresses, names: Names) -> Document:
     """`[alerts]`: critical ones ping the people on duty, everything else only stands there."""
     on_duty = [name for name in ("sre", "sre2") if name in names.people] or list(names.people[:2])
-    steps: list[Document] = [{"after_s": 300, "oncall": True}] if on_duty else []
+    steps: list[Document] = [{"after_s": 300, "oncall": True}] if on_duty and "sre" in names.roles else []
     if "owner" in names.roles:
         steps.append({"after_s": 900, "role": "owner"})
     critical = {"name": "critical", "matchers": ['severity="critical"'], "channel": names.channel("alerts-critical")}

@@ -201,8 +201,8 @@ class AlertSettings(Section):
         for route in self.routes:
             if route.role is None and self.role is None and any(step.oncall for step in route.escalation):
                 raise ValueError(
-                    f"an escalation step of the route {route.name} says oncall = true, and names no role for when nobody"
-                    " is on call: give the route a role, or set alerts.role"
+                    f"an escalation step of the route {route.name} says oncall = true, and names no role for when"
+                    " nobody is on call: give the route a role, or set alerts.role"
                 )
         return self
 

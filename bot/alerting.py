@@ -62,7 +62,7 @@ async def _open_clocks(
     heartbeats = Heartbeats(
         store=store, settings=settings, outside=core.outside, alertmanager_at=lambda: reconciler.started_at
     )
-    escalation = Escalation(store=store, settings=settings)
+    escalation = Escalation(store=store, people=core.people.names())
     road = SecondRoad(store=store, aws=core.clients.aws, settings=settings, metrics=core.metrics)
     for sweeps in ((silences.keep,), (heartbeats.look, escalation.look), (road.look,)):
         around = Schedule(core.database, sweeps=sweeps, tick_s=CLOCK_S)

@@ -5,24 +5,28 @@ loses one, and a card is marked where its rows change.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, String, and_, bindparam, cast, delete, or_, select
 from sqlalchemy.dialects import sqlite
 
 from bot.alert_settings import AlertSettings, EscalationStep
 from bot.alerts import pings
+from bot.alerts.episodes import chunked
 from bot.alerts.model import OWN, NextCall, Reason, card_key
 from bot.alerts.routes import Route, Routes
 from bot.alerts.tellers import cluster_of
 from bot.db.cards import Priority, mark_dirty
 from bot.db.database import Database
-from bot.db.tables import alert_moments, alert_pings
+from bot.db.tables import alert_moments, alert_pings, cards
 
 GATHERING = timedelta(seconds=0.5)
 """A new card waits for so long, so that a storm is seen as one."""
 ON_CALL = "whoever is on call"
+CARD, CALL = "alert:", "alertping:"
+"""The keys of a group's card, and of a call's own, begin so."""
 UNSEEN = "unseen"
 """The name of the moment since when Alertmanager cannot be asked."""
 UNSEEN_SINCE = select(alert_moments.c.at).where(alert_moments.c.name == UNSEEN)
@@ -30,6 +34,22 @@ UNSEEN_SINCE = select(alert_moments.c.at).where(alert_moments.c.name == UNSEEN)
 Json = Mapping[str, Any]
 Row = Mapping[Any, Any]
 
+_c, _group_card, _own_card = alert_pings.c, cards.alias(), cards.alias()
+_UNHEARD = (
+    select(_c.id, _c.reason)
+    .outerjoin(_group_card, _group_card.c.key == CARD + cast(_c.group_id, String))
+    .outerjoin(_own_card, _own_card.c.key == CALL + cast(_c.id, String))
+    .where(_c.group_id == bindparam("of"), _c.held_until.is_(None), _own_card.c.posted_at.is_(None))
+    .where(
+        or_(
+            _c.reason.not_in((Reason.FIRST.value, Reason.REFIRED.value)),
+            _group_card.c.posted_at.is_(None),
+            # It has a card of its own because the group's stood already.
+            and_(_own_card.c.key.is_not(None), _group_card.c.posted_at < _c.at),
+        )
+    )
+)
+"""The calls of a group that have reached nobody: neither in a message of their own nor with the group's card."""
 _PING = sqlite.insert(alert_pings).on_conflict_do_nothing(index_elements=["key"]).returning(alert_pings.c.id)
 
 
@@ -119,19 +139,24 @@ class Calls:
         """
         route = self.route_of(row)
         roles = (route.role,) if route.role is not None else ()
-        stamps = {Reason.SEVERITY: row["worst"], Reason.JOINED: str(row["unacked_since"])}
+        stamps = {Reason.SEVERITY: f"{row['worst']}:{at.isoformat()}", Reason.JOINED: str(row["unacked_since"])}
         if beside:
             stamps[Reason.REFIRED] = at.isoformat()
         stamp = stamps.get(reason, "")
         self.write_ping(connection, row, reason, roles=roles, at=at, stamp=stamp, beside=beside)
 
     def route_of(self, row: Row) -> Route:
-        """The route that says whom to call: the one for how bad it is now; the card's own where that names nobody."""
+        """The route that says whom to call: the one for how bad it is now; the card's own where that names nobody.
+
+        One that only escalates calls the role of the card's own at once: who heard of it first hears that it is worse.
+        """
         if row["group_key"].startswith(OWN):
             return self.routes.own(row["channel"], row["common_labels"])
         own = self.routes.named(row["route"])
         found = self.routes.of({**row["common_labels"], self.settings.labels.severity: row["severity"]})
-        return found if found.role is not None else own
+        if found.role is None and found.escalation:
+            return replace(found, role=own.role)
+        return own if found.role is None else found
 
     def write_ping(
         self,
@@ -201,4 +226,16 @@ class Calls:
         """Have the ping's own card posted."""
         channel_id = self.channel_id(row["channel"])
         if channel_id is not None:
-            mark_dirty(connection, f"alertping:{ping_id}", channel_id, self._priority(row["severity"]))
+            mark_dirty(connection, f"{CALL}{ping_id}", channel_id, self._priority(row["severity"]))
+
+    def take_back(self, connection: Connection, group_id: int) -> frozenset[Reason]:
+        """The group has ended: calls for it that have reached nobody will not go out any more; the reasons of these.
+
+        Its rows go: whoever asks later whether somebody was called must not hear yes. One that is on its way just now
+        goes, too; if it fires again, it rather calls twice than never.
+        """
+        unheard = connection.execute(_UNHEARD, {"of": group_id}).all()
+        for chunk in chunked(row.id for row in unheard):
+            connection.execute(delete(cards).where(cards.c.key.in_([f"{CALL}{one}" for one in chunk])))
+            connection.execute(delete(alert_pings).where(alert_pings.c.id.in_(chunk)))
+        return frozenset(Reason(row.reason) for row in unheard)

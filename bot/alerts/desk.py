@@ -43,12 +43,16 @@ _MOMENT = _MOMENT.on_conflict_do_update(index_elements=["name"], set_={"at": _MO
 
 @dataclass(frozen=True, slots=True)
 class DueEscalation:
-    """A step whose time has come: number `step` of the group's route, counted from 0."""
+    """A step whose time has come: number `step` of the group's route, counted from 0.
+
+    `fallback` are the roles to call where the step finds nobody: the route's, else the default one's.
+    """
 
     group: AlertGroup
     step: int
     wanted: EscalationStep
     due_at: datetime
+    fallback: tuple[str, ...] = ()
 
 
 class Desk(Groups, Reading):
@@ -301,7 +305,7 @@ class Desk(Groups, Reading):
         )
         self.refresh(connection, chosen, at=at, written=written, origin=origin, fresh=[told], calls=False)
         row = self._known(connection, chosen.id)
-        if row["flapping_until"] is not None and not chosen.opened:
+        if row["flapping_until"] is not None and self._was_called(connection, chosen.id):
             return chosen.id
         first = chosen.opened and row["previous_id"] is None
         self.write_ping(
@@ -329,15 +333,16 @@ class Desk(Groups, Reading):
         def work(db: Connection) -> tuple[DueEscalation, ...]:
             due = []
             for row in db.execute(statement).mappings().all():
-                steps = self.route_of(row).escalation
-                step = row["escalation_step"]
+                route = self.route_of(row)
+                steps, step = route.escalation, row["escalation_step"]
                 if step >= len(steps):
                     continue
                 due_at = self.due_at(row, steps[step], now)
                 if due_at <= now and self.held(row, now) is None:
-                    due.append((row, step, steps[step], due_at))
-            groups = self.load(db, [row["id"] for row, *_ in due])
-            return tuple(DueEscalation(groups[row["id"]], step, wanted, at) for row, step, wanted, at in due)
+                    role = route.role or self.settings.role
+                    due.append((row["id"], step, steps[step], due_at, () if role is None else (role,)))
+            groups = self.load(db, [group_id for group_id, *_ in due])
+            return tuple(DueEscalation(groups[one], step, wanted, at, roles) for one, step, wanted, at, roles in due)
 
         return await self.database.read(work)
 

@@ -5,11 +5,11 @@ It is worked out on a reader's thread, so that a look at which nothing has chang
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, select, type_coerce, union
+from sqlalchemy import Connection, Text, bindparam, or_, select, type_coerce, union
 
 from bot.alert_settings import AlertSettings
 from bot.alerts import episodes, tellers
@@ -27,6 +27,9 @@ HEARTBEAT = "heartbeat"
 """The outcome of a payload that held nothing else."""
 LABEL_KEYS = "api/"
 """The group keys of groups that no webhook has told of yet begin so, with what is known of them behind."""
+
+NONE = "[]"
+"""Whom it is silenced by, where it is not."""
 
 e, g, s = alert_episodes.c, alert_groups.c, alert_silences.c
 
@@ -62,6 +65,9 @@ RECEIVERS = union(
 """Alertmanager's receivers whose webhooks with alerts come here, as far as they have come."""
 _OPEN_SILENCES = select(s.am_id, s.ends_at, s.noted_at).where(s.ended_at.is_(None))
 _IN_FORCE = select(s.matchers).where(s.ended_at.is_(None), s.starts_at <= bindparam("at"), s.ends_at > bindparam("at"))
+_OVER = select(s.am_id).where(
+    s.am_id.in_(bindparam("ids", expanding=True)), or_(s.ended_at.is_not(None), s.ends_at <= bindparam("at"))
+)
 
 
 @dataclass(slots=True)
@@ -131,7 +137,9 @@ class _Look:
         told = {row.fingerprint for row in firing}
         others = episodes.known_of(connection, [one for one in self._seen if one not in told])
         if self._snapshot.source == PROMETHEUS:
-            self._only_prometheus(told, others, _in_force(connection, self._snapshot.at))
+            silences = _in_force(connection, self._snapshot.at)
+            self._only_prometheus(told, others, silences)
+            self._no_longer_silenced(connection, firing, silences)
             return self._found
         cluster = tellers.cluster_of(self._settings)
         self._asked = tellers.asked(connection, cluster)
@@ -239,6 +247,24 @@ class _Look:
             origin = Origin(group_key=key, receiver="", group_labels={k: v for k, v in labels.items() if v})
             by_key.setdefault(key, (origin, []))[1].append(one)
         self._found.reports = list(by_key.values())
+
+    def _no_longer_silenced(
+        self, connection: Connection, firing: Sequence[Any], silences: Sequence[Sequence[Matcher]]
+    ) -> None:
+        """What goes on firing by Prometheus' word while all that silenced it is over, by what was known last.
+
+        Whether somebody has made a silence longer meanwhile, or what inhibits an alert is over, nobody can say.
+        """
+        quiet = [(row, set(json.loads(row.silenced_by))) for row in firing if row.silenced_by != NONE]
+        ids = sorted({one for _, silenced_by in quiet for one in silenced_by})
+        over = set(connection.execute(_OVER, {"at": self._snapshot.at, "ids": ids}).scalars()) if ids else set()
+        for row, silenced_by in quiet:
+            one = self._seen.get(row.fingerprint)
+            if one is None or not silenced_by <= over or _silenced(one.alert.labels, silences):
+                continue
+            self._found.quiet.append((row.id, row.group_id, replace(one, inhibited=row.inhibited)))
+            if not row.inhibited:
+                self._found.unsilenced.add(row.group_id)
 
     def _confirm(self, unconfirmed: Sequence[Any]) -> None:
         """What has ended by a webhook's word and is not seen to fire."""

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from bot.alerts import pings, weather
 from bot.alerts.calls import Calls, Row
 from bot.alerts.episodes import Known, Told, Written, canonical, chunked, whole_second
-from bot.alerts.model import OWN, Alert, Labels, State
+from bot.alerts.model import OWN, Alert, Labels, Reason, State
 from bot.alerts.payload import common
 from bot.alerts.routes import Route
 from bot.db.tables import alert_episodes, alert_group_keys, alert_groups, alert_pings
@@ -84,6 +84,7 @@ _FIRED = select(e.fingerprint, e.first_seen_at).where(
     e.fingerprint.in_(bindparam("fingerprints", expanding=True)), e.first_seen_at > bindparam("since")
 )
 
+_ENDED = select(e.severity).distinct().where(e.group_id == bindparam("of"), e.ended_at > bindparam("since"))
 _CALLED = select(alert_pings.c.id).where(alert_pings.c.group_id == bindparam("of")).limit(1)
 
 SHOWN = (
@@ -249,25 +250,28 @@ class Groups(Calls):
         again = bool(values["firing"]) and row["closed_at"] is not None
         goes_on = again and self._goes_on(row, values, written)
         begins = again and not chosen.opened and not goes_on
-        joined = self._duty(row, values, at, again=again, goes_on=goes_on)
+        flapping_now = (values.get("flapping_until") or row["flapping_until"]) is not None
+        goes_back = flapping_now or bool(written.reopened)
+        worse = self._worsens(connection, row, values, at, goes_back=goes_back) and not chosen.opened
+        joined = self._duty(row, values, at, again=again, goes_on=goes_on, worse=worse)
         shown = written.changed or any(name in values and values[name] != row[name] for name in SHOWN)
         if shown:
             values["updated_at"] = at
         if again and not chosen.opened:
             values["reopened"] = row["reopened"] + 1
-        worse = self._is_worse(values["worst"], row["worst"])
+        if row["closed_at"] is None and not values["firing"]:
+            values |= self._unheard(connection, row)
         connection.execute(_CHANGE.values(**values), {"wanted_id": chosen.id})
         if not shown:
             return False
         # Whoever had it takes it for over, and its card is far up.
         had = bool(row["acked_by"]) and values["severity"] == self.settings.severities[-1]
-        flapping_now = (values.get("flapping_until") or row["flapping_until"]) is not None
         change = pings.Change(
             opened=chosen.opened and bool(values["firing"]),
             before=row["previous_id"] is not None,
             first=begins and not self._was_called(connection, chosen.id),
             again=begins and (not self.ended_lately(row, at) or (had and not flapping_now)),
-            worse=worse and not chosen.opened,
+            worse=worse,
             joined=joined,
             loud_again=written.unsilenced and bool(values["unacked_since"]) and row["unacked_since"] is None,
             flapping=flapping_now,
@@ -292,12 +296,10 @@ class Groups(Calls):
                 counts["firing"] += figure.many
                 fires.append(figure.severity)
         severity = pings.worst(fires, self.settings.severities) if fires else row["severity"]
-        worst = pings.worst([row["worst"], severity], self.settings.severities)
         closed_at = None if counts["firing"] else row["closed_at"] or at
         return {
             **counts,
             "severity": severity,
-            "worst": worst,
             "closed_at": closed_at,
             "unacked_since": (row["unacked_since"] or at) if unacked else None,
         }
@@ -348,7 +350,9 @@ class Groups(Calls):
         """Whether there was ever a call for this group."""
         return connection.execute(_CALLED, {"of": group_id}).first() is not None
 
-    def _duty(self, row: RowMapping, values: dict[str, Any], at: datetime, *, again: bool, goes_on: bool) -> bool:
+    def _duty(
+        self, row: RowMapping, values: dict[str, Any], at: datetime, *, again: bool, goes_on: bool, worse: bool
+    ) -> bool:
         """Set since when it waits for somebody; whether something joined what somebody had taken whole."""
         if goes_on:
             return False
@@ -358,7 +362,34 @@ class Groups(Calls):
         waits_anew = bool(values["unacked_since"]) and row["unacked_since"] is None
         if waits_anew:
             values["escalation_step"] = 0
+        elif worse and values["unacked_since"]:
+            # Another route may say now whom to call: each of its steps, and each after its own time.
+            values |= {"unacked_since": at, "escalation_step": 0}
         return waits_anew and bool(row["acked_by"]) and bool(values["firing"])
+
+    def _worsens(
+        self, connection: Connection, row: RowMapping, values: dict[str, Any], at: datetime, *, goes_back: bool
+    ) -> bool:
+        """Set the worst for which somebody was called; whether it is worse now. `goes_back`: it flaps, or never ended.
+
+        Where it is as bad as once before, the rule is the one for firing again: what comes back within `anew_after_s`
+        goes on with the call that was made, later it calls anew.
+        """
+        severity, called_for = values["severity"], row["worst"]
+        rises = row["closed_at"] is None and self._is_worse(severity, row["severity"])
+        if rises and not goes_back and not self._is_worse(severity, called_for):
+            since = at - timedelta(seconds=self.routes.named(row["route"]).anew_after_s)
+            lately = connection.execute(_ENDED, {"of": row["id"], "since": since}).scalars()
+            called_for = pings.worst([row["severity"], *lately], self.settings.severities)
+        values["worst"] = pings.worst([called_for, severity], self.settings.severities)
+        return self._is_worse(severity, called_for)
+
+    def _unheard(self, connection: Connection, row: RowMapping) -> dict[str, Any]:
+        """The group ends: take back what nobody has heard. Where that was how bad it is, nobody was called for that."""
+        if Reason.SEVERITY not in self.take_back(connection, row["id"]):
+            return {}
+        below = pings.rank(row["worst"], self.settings.severities) - 1
+        return {"worst": self.settings.severities[max(0, below)]}
 
     def _is_worse(self, now: str, before: str) -> bool:
         order = self.settings.severities

@@ -20,9 +20,9 @@ class Change:
 
     `opened`: its row is new; `before`: there was a group of its key before. `first`: an ended group fires for which
     nobody was ever called; `again`: one that had ended long ago, or that somebody had and took for over. `worse`: fires
-    with a severity that it never had. `joined`: something fires that nobody has taken, in a group that somebody had
-    taken whole. `loud_again`: it fires on after its silence, and nobody has it. `quiet`: all that fires is silenced or
-    inhibited.
+    with a severity that it has not had lately. `joined`: something fires that nobody has taken, in a group that
+    somebody had taken whole. `loud_again`: it fires on after its silence, and nobody has it. `quiet`: all that fires is
+    silenced or inhibited.
     """
 
     opened: bool = False

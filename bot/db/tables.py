@@ -261,7 +261,7 @@ alert_groups = Table(
     Column("environment", Text, nullable=False),
     Column("service", Text, nullable=False),
     Column("severity", Text, nullable=False),
-    # The worst severity that it ever had: more than that calls somebody.
+    # The worst severity that fires, or did lately: more than that calls somebody.
     Column("worst", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("group_labels", CanonicalJson, nullable=False),

@@ -10,7 +10,8 @@ import base64
 import hmac
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_address
@@ -32,8 +33,8 @@ BODY_MAX_BYTES = 16 * 2**20
 LARGE_BYTES = 256 * 2**10
 """Bodies from this size on are read by a thread, one at a time, so that they hold nobody up."""
 BODIES_MAX = 256
-UNREAD_MAX_BYTES = 4 * BODY_MAX_BYTES
-"""So many bodies, and so much of them, may be on their way at once; further senders are asked to come again."""
+HELD_MAX_BYTES = 4 * BODY_MAX_BYTES
+"""So many bodies, and so much of them, may wait for their answers at once; further senders are asked to come again."""
 HEADERS_WITHIN_S = 10.0
 BODY_WITHIN_S = 30.0
 UNHEARD_MAX = 256
@@ -182,14 +183,14 @@ class AlertListener:
         received_at = datetime.now(UTC)
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = await self._bodies.read(request)
-        self._metrics.alert_webhook_bytes.observe(len(body))
-        try:
-            payload = await self._read(body)
-        except Malformed as error:
-            self._metrics.alert_webhooks_malformed.labels(error.reason).inc()
-            raise _Turned(Outcome.MALFORMED, 400, str(error)) from None
-        await self._inbox.take(body, payload, source=request.remote or "", received_at=received_at)
+        async with self._bodies.held(request) as body:
+            self._metrics.alert_webhook_bytes.observe(len(body))
+            try:
+                payload = await self._read(body)
+            except Malformed as error:
+                self._metrics.alert_webhooks_malformed.labels(error.reason).inc()
+                raise _Turned(Outcome.MALFORMED, 400, str(error)) from None
+            await self._inbox.take(body, payload, source=request.remote or "", received_at=received_at)
         self._taken()
 
     async def _read(self, body: bytes) -> Payload:
@@ -261,15 +262,16 @@ class _Doorkeeper:
 
 
 class _Bodies:
-    """The bodies that are on their way in: each within a time, all together within a number and a size."""
+    """The bodies that have no answer yet: each arrives within a time, all together keep within a number and a size."""
 
     def __init__(self, within_s: float) -> None:
         self._within_s = within_s
         self._number = 0
         self._bytes = 0
 
-    async def read(self, request: web.BaseRequest) -> bytes:
-        """All of it.
+    @asynccontextmanager
+    async def held(self, request: web.BaseRequest) -> AsyncIterator[bytes]:
+        """All of it. Its room is given back when this is left: what waits for its commit takes memory as well.
 
         Raises:
             _Turned: too large, too slow, cut off, or too much at once.
@@ -278,27 +280,33 @@ class _Bodies:
             raise _crowded()
         self._number += 1
         chunks: list[bytes] = []
+        try:
+            await self._read(request, chunks)
+            chunks[:] = [b"".join(chunks)]
+            yield chunks[0]
+        finally:
+            self._number -= 1
+            self._bytes -= sum(map(len, chunks))
+
+    async def _read(self, request: web.BaseRequest, chunks: list[bytes]) -> None:
+        """Read all of it into `chunks`, which are counted as they come."""
         size = 0
         try:
             async with asyncio.timeout(self._within_s):
                 async for chunk in request.content.iter_any():
+                    chunks.append(chunk)
                     size += len(chunk)
                     self._bytes += len(chunk)
                     if size > BODY_MAX_BYTES:
                         raise _too_large()
-                    if self._bytes > UNREAD_MAX_BYTES:
+                    if self._bytes > HELD_MAX_BYTES:
                         raise _crowded()
-                    chunks.append(chunk)
         except TimeoutError:
             raise _Turned(
                 Outcome.SLOW_BODY, 503, f"The body did not arrive within {self._within_s:g} s. Send it again."
             ) from None
         except (ConnectionError, web.RequestPayloadError, HttpProcessingError) as error:
             raise _Turned(Outcome.CUT, 400, f"The body did not arrive whole: {error}.") from None
-        finally:
-            self._number -= 1
-            self._bytes -= size
-        return b"".join(chunks)
 
 
 class _Unheard:

@@ -5,10 +5,10 @@ repeats one nor leaves one out.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from bot.alert_settings import AlertSettings, EscalationStep
+from bot.alert_settings import EscalationStep
 from bot.alerts.rota import Turn
 from bot.alerts.store import AlertStore
 from bot.ops.record import Now, utc_now
@@ -25,7 +25,7 @@ class Called:
     detail: str = ""
 
 
-def called(step: EscalationStep, turn: Turn | None, *, fallback: Iterable[str] = ()) -> Called:
+def called(step: EscalationStep, turn: Turn | None, *, fallback: tuple[str, ...]) -> Called:
     """Whom that step means now. While nobody is on call, the roles of `fallback` are called: a step is never silent."""
     if step.role is not None:
         return Called(roles=(step.role,))
@@ -33,16 +33,18 @@ def called(step: EscalationStep, turn: Turn | None, *, fallback: Iterable[str] =
         return Called(people=(step.person,))
     if turn is not None:
         return Called(people=(turn.person,), detail="on call")
-    return Called(roles=tuple(fallback), detail="nobody is on call")
+    return Called(roles=fallback, detail="nobody is on call")
 
 
 class Escalation:
-    """Looks at the rows at every tick. While nobody is on call, the role of the alert's route is called instead."""
+    """Looks at the rows at every tick. `people` are those who can be called: the configuration's.
 
-    def __init__(self, *, store: AlertStore, settings: AlertSettings, now: Now = utc_now) -> None:
+    An override may name somebody who has left since; then nobody is on call.
+    """
+
+    def __init__(self, *, store: AlertStore, people: Collection[str], now: Now = utc_now) -> None:
         self._store = store
-        self._roles = {route.name: (route.role,) for route in settings.all_routes if route.role is not None}
-        self._default = (settings.role,) if settings.role is not None else ()
+        self._people = frozenset(people)
         self._now = now
 
     async def look(self) -> None:
@@ -50,8 +52,9 @@ class Escalation:
         now = self._now()
         if due := await self._store.due_escalations(now):
             turn = await self._store.on_call(now)
+            turn = turn if turn is not None and turn.person in self._people else None
             for one in due:
-                whom = called(one.wanted, turn, fallback=self._roles.get(one.group.route, self._default))
+                whom = called(one.wanted, turn, fallback=one.fallback)
                 ping = await self._store.escalated(
                     one.group.id, one.step, roles=whom.roles, people=whom.people, at=now, detail=whom.detail
                 )

@@ -42,7 +42,7 @@ from bot.ui.card import fingerprint
 from bot.ui.packing import MEMBER, Packs, beside, members, opened_at, to_ping
 from bot.ui.rendering import Rendering, only, with_pings
 from bot.ui.storms import Fit
-from bot.ui.text import CONTENT_LIMIT, escape, stamp
+from bot.ui.text import CONTENT_LIMIT, escape, message_url, stamp
 
 LINE_ROOM = CONTENT_LIMIT - 200
 """Of a pack's plain line: the mentions and a mark come behind it."""
@@ -155,6 +155,7 @@ class AlertRenderings:
         roles, people = self._ids(ping)
         unfolded = row.state.get("unfolded")
         state = {**row.state, "generation": generation, "face": face, "fingerprint": fingerprint(sheet)}
+        state |= {"called": ping.id} if ping is not None else {}
         return Rendering(
             marker=marker(group.id),
             content=with_pings(headline(group), _mentions(roles, people)),
@@ -197,8 +198,8 @@ class AlertRenderings:
         if ping is None or group is None or not _still_wanted(ping, group):
             return None
         card = await self._store.get(group.card_key)
-        if ping.opening and card is not None and card.message_id is None and not card.state.get("pinged"):
-            return None  # the card's own post will ping
+        if ping.opening and card is not None and await self._carried(card, ping):
+            return None
         roles, people = self._ids(ping)
         if not roles and not people:
             return None
@@ -217,6 +218,15 @@ class AlertRenderings:
             born_at=ping.at,
             settles=tuple(others),
         )
+
+    async def _carried(self, card: CardRow, ping: Ping) -> bool:
+        """Whether the post of the group's card, or of the pack that it stands in, has called for this or will."""
+        if card.state.get("called") == ping.id:
+            return True
+        pack = await self._store.get(str(card.state["pack"])) if "pack" in card.state else None
+        if pack is not None:
+            return not pack.state.get("pinged") and set(ping.roles) <= set(pack.state.get("roles", ()))
+        return card.message_id is None and not card.state.get("pinged")
 
     async def _alike(self, row: CardRow, ping: Ping) -> dict[str, AlertGroup]:
         """The groups for which the same people are to be called for the same reason, by the keys of those calls.
@@ -250,10 +260,15 @@ class AlertRenderings:
         if not groups:
             return None
         rows = await self._packs.standing(row)
-        cards = {number: self._address(one) for number, one in rows.items() if _elsewhere(one, row)}
+        guild_id = self._settings.discord.guild_id
+        cards = {
+            number: message_url(guild_id, one.channel_id, one.message_id)
+            for number, one in rows.items()
+            if one.message_id is not None and _elsewhere(one, row)
+        }
         generation = int(row.state.get("generation", 0))
         actions = [f"{OPEN}{group.id}" for group in groups if group.id not in cards]
-        mint = Mint(row.key, generation, None, "", self._settings.discord.guild_id, row.channel_id)
+        mint = Mint(row.key, generation, None, "", guild_id, row.channel_id)
         handles = await self._store.mint(mint, actions, self._now(), message_id=row.message_id)
         sight = PackSight(row.subject_id, groups, cards, handles)
         sheet = pack_card(sight)
@@ -271,15 +286,15 @@ class AlertRenderings:
         )
 
     async def _roles(self, row: CardRow, groups: Sequence[AlertGroup]) -> list[str]:
-        """Whom the pack's post pings, while anything of its storm fires: the other packs have left these to it."""
+        """Whom the pack's post pings: those whom its groups still call, or the other packs', which left them to it."""
         packs = await self._packs.open()
-        if any(group.firing for group in groups):
-            return sorted(to_ping(row, packs))
+        wanted = to_ping(row, packs)
+        if not wanted:
+            return []
         others = [number for one in beside(row, packs) for number in members(one)]
-        return sorted(to_ping(row, packs)) if await self.firing(others) else []
-
-    def _address(self, row: CardRow) -> str:
-        return f"https://discord.com/channels/{self._settings.discord.guild_id}/{row.channel_id}/{row.message_id}"
+        left = await self._alerts.groups_by_id(others, episodes=False)
+        due = filter(None, map(_due, (*groups, *left.values())))
+        return sorted(wanted.intersection(role for ping in due for role in ping.roles))
 
 
 def undoable(changes: Sequence[Change] | None) -> Change | None:
@@ -333,5 +348,5 @@ def _mentions(roles: Sequence[int], people: Sequence[int]) -> list[str]:
 
 
 def _elsewhere(member: CardRow, pack: CardRow) -> bool:
-    """Whether it has a card of its own that stands."""
-    return member.topic == MEMBER and member.state.get("pack") != pack.key and member.message_id is not None
+    """Whether it has a card of its own."""
+    return member.topic == MEMBER and member.state.get("pack") != pack.key

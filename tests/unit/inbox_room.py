@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from bot.alert_settings import AlertSettings, EscalationStep, FlappingSettings, HeartbeatSettings, RouteSettings
 from bot.alerts.model import ALERTMANAGER, Alert, AlertGroup, Observed, SeenAlert, SeenGroup, SeenSilence, Snapshot
@@ -116,12 +116,13 @@ def seen(told: Mapping[str, Any], *, silenced_by: Iterable[str] = (), inhibited:
 
 @dataclass
 class InboxRoom:
-    """The store with its clock, and short ways to tell it something."""
+    """The store with its clock, and short ways to tell it something. `posts`: Discord is there, every card stands."""
 
     store: AlertStore
     database: Database
     clock: Clock
     told: list[bytes] = field(default_factory=list)
+    posts: bool = True
 
     async def take(self, told: bytes) -> int:
         return await self.store.take(told, parse(told), source=SENDER, received_at=self.clock())
@@ -134,6 +135,14 @@ class InboxRoom:
         await self.take(told)
         while await self.store.apply_next():
             pass
+        await self.posted()
+
+    async def posted(self) -> None:
+        """The board has posted what is due, with the calls that it carries."""
+        if self.posts:
+            new = update(cards).where(cards.c.message_id.is_(None))
+            values = {"message_id": 900, "posted_at": self.clock(), "shown": cards.c.wanted}
+            await self.database.write(lambda db: db.execute(new.values(**values)).close())
 
     async def look(
         self,
@@ -151,7 +160,9 @@ class InboxRoom:
             by_name.setdefault(one.alert.name, []).append(one)
         groups = tuple(SeenGroup(receiver, {"alertname": name}, tuple(found)) for name, found in by_name.items())
         snapshot = Snapshot(source, at or self.clock(), alerts, groups, tuple(silences), settled)
-        return await self.store.observe(snapshot)
+        observed = await self.store.observe(snapshot)
+        await self.posted()
+        return observed
 
     async def look_twice(self, *alerts: SeenAlert, **said: Any) -> Observed:
         """What is missing must be missing twice."""

@@ -282,6 +282,7 @@ async def test_an_own_alert_that_comes_back_calls_again(tmp_path: Path) -> None:
         labels = {"alertname": "WatchdogLost", **CRITICAL}
         for _ in range(2):
             await room.store.raise_own("watchdog", labels, {}, room.clock(), channel="ops", role="sre")
+            await room.posted()
             room.clock.advance(minutes=1)
             await room.store.clear_own("watchdog", room.clock())
             room.clock.advance(minutes=1)
@@ -298,6 +299,7 @@ async def test_an_own_alert_that_flaps_calls_nobody(tmp_path: Path) -> None:
         labels = {"alertname": "WatchdogLost", **CRITICAL}
         for _ in range(6):
             await room.store.raise_own("watchdog", labels, {}, room.clock(), channel="ops", role="sre")
+            await room.posted()
             room.clock.advance(minutes=1)
             await room.store.clear_own("watchdog", room.clock())
             room.clock.advance(minutes=1)

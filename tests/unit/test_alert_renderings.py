@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from bot.ui.alert_renderings import AlertRenderings
 from bot.ui.board_store import BoardStore, CardRow
 from bot.ui.packing import Packs
 from bot.ui.rendering import Rendering
-from tests.unit.alert_room import NOW, group, many, resolved
+from tests.unit.alert_room import NOW, episode, group, many, resolved
 from tests.unit.test_card_pings import SETTINGS, SRE_ROLE
 
 CHANNEL = 302
+DEV_ROLE = SETTINGS.discord.roles["dev"]
 
 
 @dataclass
@@ -66,12 +67,13 @@ class Easel:
         assert found is not None
         return found
 
-    async def packed(self, *numbers: int) -> CardRow:
+    async def packed(self, *numbers: int, roles: Mapping[int, str] | None = None) -> CardRow:
+        """A pack of groups that fire; `roles` says whom they call that do not call sre."""
         for number in numbers:
-            self.rows.groups[number] = many(2, id=number)
+            self.rows.groups[number] = many(2, id=number, ping=first(number, (roles or {}).get(number, "sre")))
         await self.marked(*(f"alert:{number}" for number in numbers))
         rows = [await self.row(f"alert:{number}") for number in numbers]
-        return await self.packs.pack(rows, {row.key: ("sre",) for row in rows}, NOW)
+        return await self.packs.pack(rows, (await self.renderings.fit(rows)).roles, NOW)
 
     async def drawn(self, key: str) -> Rendering | None:
         return await self.renderings.of(await self.row(key))
@@ -83,6 +85,10 @@ class Easel:
         state = {**rendering.state, "pinged": True}
         await self.cards.posted(row, message_id, NOW, holds=rendering.holds, shown=row.wanted, state=state)
         return [role.id for role in rendering.pings.roles or ()]  # type: ignore[union-attr]
+
+
+def first(number: int, role: str = "sre") -> Ping:
+    return Ping(id=number, group_id=number, reason=Reason.FIRST, at=NOW, roles=(role,), people=())
 
 
 @pytest.fixture
@@ -123,14 +129,46 @@ async def test_a_storm_that_is_over_altogether_pings_nobody(easel: Easel) -> Non
     assert await easel.posted(first.key, 900) == []
 
 
+@pytest.mark.parametrize(
+    "since",
+    [
+        group(resolved("a"), id=2, ping=first(2, "dev")),
+        group(episode(silenced_by=("s-1",)), id=2, ping=first(2, "dev")),
+        many(2, id=2, ping=first(2, "dev"), acked_by="dev", unacked_since=None),
+    ],
+    ids=["ended", "silenced", "taken"],
+)
+async def test_a_pack_calls_nobody_for_whom_its_groups_have_no_call_any_more(easel: Easel, since: AlertGroup) -> None:
+    pack = await easel.packed(1, 2, roles={2: "dev"})
+    before = await easel.drawn(pack.key)
+    assert before is not None and before.pings.to_dict()["roles"] == [DEV_ROLE, SRE_ROLE]
+    easel.rows.groups[2] = since
+    assert await easel.posted(pack.key, 900) == [SRE_ROLE]
+    assert (await easel.row(pack.key)).state["told"] == ["sre"]
+
+
 async def test_what_quiet_hours_held_back_pings_once_also_where_the_card_is_not_posted_yet(easel: Easel) -> None:
     ping = Ping(id=1, group_id=17, reason=Reason.FIRST, at=NOW, roles=("sre",), people=(), detail="")
-    easel.rows.pings[1], easel.rows.groups[17] = ping, group(ping=ping)
-    await easel.marked("alert:17", "alertping:1")
+    held = replace(ping, id=2, group_id=18, held_until=NOW)
+    easel.rows.pings |= {1: ping, 2: replace(held, held_until=None)}
+    easel.rows.groups |= {17: group(ping=ping), 18: group(id=18, ping=held)}
+    await easel.marked("alert:17", "alertping:1", "alert:18", "alertping:2")
     assert await easel.drawn("alertping:1") is None, "the card's own post pings"
     assert await easel.posted("alert:17", 900) == [SRE_ROLE]
-    rendering = await easel.drawn("alertping:1")
-    assert rendering is not None and rendering.reply_to == 900, "let go once the card stands, it is a message"
+    assert await easel.drawn("alertping:1") is None, "and has pinged"
+    assert await easel.posted("alert:18", 901) == []
+    rendering = await easel.drawn("alertping:2")
+    assert rendering is not None and rendering.reply_to == 901, "let go once the card stands, it is a message"
+
+
+async def test_a_call_of_a_group_whose_pack_waits_is_left_to_that_where_it_pings_the_same(easel: Easel) -> None:
+    pack = await easel.packed(1, 2)
+    easel.rows.pings |= {8: replace(first(1), id=8), 9: replace(first(2, "dev"), id=9)}
+    await easel.marked("alertping:8", "alertping:9")
+    assert await easel.drawn("alertping:8") is None
+    assert await easel.drawn("alertping:9") is not None
+    await easel.posted(pack.key, 900)
+    assert await easel.drawn("alertping:8") is not None
 
 
 @pytest.mark.parametrize(

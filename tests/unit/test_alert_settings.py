@@ -95,6 +95,7 @@ def test_the_token_is_needed_with_alerts_and_refused_in_the_file(tmp_path: Path)
         ('person = "ada"', 'person = "bob"', r"escalation step of the route critical is 'bob'"),
         ("after_s = 900", "after_s = 300", r"the after_s of escalation steps must rise"),
         ("oncall = true", 'oncall = true, role = "sre"', r"exactly one of role, person and oncall"),
+        ('role = "sre"', "", r"route critical says oncall = true, and names no role .* give the route"),
         ('ends = "07:00"', 'ends = "22:00"', r"quiet hours that start and end at the same time"),
         ('zone = "Europe/Berlin" }', 'zone = "Europe/Atlantis" }', r"'Europe/Atlantis' is no time zone"),
         ('severity="critical"', "severity is critical", r"'severity is critical' is no matcher"),

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
-from bot.alert_settings import AlertSettings, EscalationStep, RouteSettings
+import pytest
+
+from bot.alert_settings import AlertSettings, EscalationStep, OncallSettings, RouteSettings
 from bot.alerts.model import Reason
 from bot.alerts.payload import parse
 from bot.alerts.rota import Turn
@@ -13,19 +15,21 @@ from bot.services.escalation import Called, Escalation, called
 from tests.payloads import alert, payload
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+PEOPLE = ("ada", "ben")
 TURN = Turn("ada", NOW - timedelta(days=1), NOW + timedelta(days=1))
 
 
 def test_a_step_calls_its_role_its_person_or_whoever_is_on_call():
-    assert called(EscalationStep(after_s=60, role="sre"), TURN) == Called(roles=("sre",))
-    assert called(EscalationStep(after_s=60, person="ben"), TURN) == Called(people=("ben",))
-    assert called(EscalationStep(after_s=60, oncall=True), TURN) == Called(people=("ada",), detail="on call")
+    spare = ("dev",)
+    assert called(EscalationStep(after_s=60, role="sre"), TURN, fallback=spare) == Called(roles=("sre",))
+    assert called(EscalationStep(after_s=60, person="ben"), TURN, fallback=spare) == Called(people=("ben",))
+    step = EscalationStep(after_s=60, oncall=True)
+    assert called(step, TURN, fallback=spare) == Called(people=("ada",), detail="on call")
 
 
 def test_while_nobody_is_on_call_the_routes_role_is_called():
     step = EscalationStep(after_s=60, oncall=True)
     assert called(step, None, fallback=("sre",)) == Called(roles=("sre",), detail="nobody is on call")
-    assert called(step, None) == Called(detail="nobody is on call")
 
 
 class Rows:
@@ -54,16 +58,50 @@ async def test_all_steps_that_are_due_are_taken_in_their_order_and_those_who_too
     group = SimpleNamespace(id=17, route="prod", acked_by="ben")
     wanted = [EscalationStep(after_s=60, role="sre"), EscalationStep(after_s=120, oncall=True)]
     rows = Rows(
-        [SimpleNamespace(group=group, step=number, wanted=step, due_at=NOW) for number, step in enumerate(wanted, 1)],
+        [
+            SimpleNamespace(group=group, step=number, wanted=step, due_at=NOW, fallback=("dev",))
+            for number, step in enumerate(wanted, 1)
+        ],
         [group],
     )
-    settings = AlertSettings(routes=(RouteSettings(name="prod", channel="alerts", role="dev"),))
-    await Escalation(store=rows, settings=settings, now=lambda: NOW).look()
+    await Escalation(store=rows, people=PEOPLE, now=lambda: NOW).look()
     assert rows.told == [
         (17, 1, ("sre",), (), NOW, ""),
         (17, 2, (), ("ada",), NOW, "on call"),
         (17, "reminder", (), ("ben",), NOW, ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("route_role", "default_role", "gone", "wanted"),
+    [
+        ("sre", "dev", False, "sre"),
+        (None, "dev", False, "dev"),
+        ("sre", None, True, "sre"),
+    ],
+)
+async def test_a_step_is_never_silent_whether_nobody_is_on_call_or_somebody_who_has_left(
+    tmp_path, route_role, default_role, gone, wanted
+):
+    oncall = OncallSettings(rota=("ada",), starts_at=NOW + timedelta(days=1))
+    route = RouteSettings(
+        name="prod", matchers=('severity="critical"',), channel="alerts", role=route_role,
+        escalation=(EscalationStep(after_s=60, oncall=True),),
+    )  # fmt: skip
+    settings = AlertSettings(routes=(route,), role=default_role, oncall=oncall)
+    database = await Database.open(tmp_path / "quarterdeck.db")
+    store = AlertStore(database, settings=settings, channels={"alerts": 5}, now=lambda: NOW + timedelta(seconds=60))
+    body = payload([alert("DiskFull", "db-1", severity="critical")])
+    await store.take(body, parse(body), source="test", received_at=NOW)
+    await store.apply_next()
+    if gone:
+        await store.set_override("eve", NOW, NOW + timedelta(days=1), by="ben")
+    await Escalation(store=store, people=PEOPLE, now=lambda: NOW + timedelta(seconds=60)).look()
+    (group,) = await store.groups(GroupFilter())
+    last = (await store.pings(group.id))[-1]
+    assert (last.reason, last.roles, last.people) == (Reason.ESCALATION, (wanted,), ())
+    assert last.detail == "nobody is on call"
+    await database.close()
 
 
 ROUTE = RouteSettings(
@@ -84,7 +122,7 @@ async def test_over_crashes_each_step_is_taken_once_and_an_ack_ends_them_and_is_
     async def calls(seconds):
         clock[0] = NOW + timedelta(seconds=seconds)
         for _ in range(2):  # twice, by two processes: what was taken is a row
-            await Escalation(store=store, settings=settings, now=lambda: clock[0]).look()
+            await Escalation(store=store, people=PEOPLE, now=lambda: clock[0]).look()
         found = sorted(await store.pings(group.id), key=lambda ping: ping.id)
         return [(ping.reason, *ping.roles, *ping.people) for ping in found]
 

@@ -34,6 +34,7 @@ from bot.ui.board import Board
 from bot.ui.board_store import BoardStore
 from bot.ui.buckets import Buckets
 from bot.ui.packing import Packs
+from bot.ui.pins import Pins
 from bot.ui.renderings import Renderings
 from bot.ui.storms import Storms
 from tests.payloads import alert, payload
@@ -74,10 +75,12 @@ class Watchtower:
     cards: BoardStore
     board: Board
 
-    async def hook(self, name: str, *instances: str, status: str = "firing", **labels: str) -> None:
+    async def hook(
+        self, name: str, *instances: str, status: str = "firing", starts_at: datetime | None = None, **labels: str
+    ) -> None:
         """Alertmanager's webhook of one group, taken and applied as the bot does it."""
-        ends_at = datetime.now(UTC) if status == "resolved" else None
-        told = [alert(name, one, status=status, ends_at=ends_at, starts_at=BEGUN, **labels) for one in instances]
+        ends_at, since = (datetime.now(UTC) if status == "resolved" else None), starts_at or BEGUN
+        told = [alert(name, one, status=status, ends_at=ends_at, starts_at=since, **labels) for one in instances]
         body = payload(told)
         await self.alerts.take(body, parse(body), source="test", received_at=datetime.now(UTC))
         self.intake.wake()
@@ -137,7 +140,8 @@ async def watchtower(
     client = RestClient(buckets)
     board = Board(
         store=cards, renderings=renderings, channels=client, buckets=buckets, audit_channel=cast.CHANNELS["audit"],
-        ops_channel=cast.CHANNELS["ops"], metrics=Metrics(), doubt=timedelta(seconds=1.5), storms=Storms(packs, drawn),
+        pins=Pins(cast.CHANNELS["ops"], []), metrics=Metrics(), doubt=timedelta(seconds=1.5),
+        storms=Storms(packs, drawn),
     )  # fmt: skip
     intake = Intake(alerts, on_change=board.changed)
     try:
@@ -253,6 +257,26 @@ async def test_one_group_is_a_line_that_pings_and_then_a_card_that_never_does(tm
         await here.quiet()
         assert len(here.messages()) == 2
         assert here.messages()[0]["text"].startswith("**RESOLVED** A1 [0 firing / 2]")
+
+
+async def test_an_alert_that_begins_with_a_blip_calls_once_whether_its_card_stands_by_then_or_not(
+    tmp_path: Path,
+) -> None:
+    async with discord_part(tmp_path / "d") as part, watchtower(tmp_path, part) as here:
+        part.faults.add(part="discord", kind="refuse", for_s=2.0)
+        for name in ("Before", "After"):
+            await here.hook(name, "i-0a1", severity="critical")
+            await here.hook(name, "i-0a1", status="resolved", severity="critical")
+        anew = BEGUN + timedelta(minutes=5)
+        await here.hook("Before", "i-0a1", severity="critical", starts_at=anew)
+        await here.quiet()
+        posted = sorted((one["text"].split()[0], one["pings"]["roles"]) for one in here.messages())
+        assert posted == [("**CRITICAL**", ["sre"]), ("**RESOLVED**", [])]
+        await here.hook("After", "i-0a1", severity="critical", starts_at=anew)
+        await here.quiet()
+        *_, line = here.messages()
+        assert len(here.messages()) == 3 and line["pings"]["roles"] == ["sre"]
+        assert line["text"].startswith("CRITICAL A2.") and "fires since" in line["text"]
 
 
 async def test_a_critical_card_gets_its_graph_after_it_is_posted_and_a_new_one_when_it_is_over(tmp_path: Path) -> None:

@@ -22,7 +22,16 @@ from bot.alerts.reading import GroupFilter
 from bot.alerts.store import AlertStore
 from bot.db.database import Database
 from bot.errors import Unavailable
-from bot.inbound.alertmanager import BODY_MAX_BYTES, LARGE_BYTES, PATH, UNHEARD_MAX, AlertListener, Outcome
+from bot.inbound.alertmanager import (
+    BODIES_MAX,
+    BODY_MAX_BYTES,
+    HELD_MAX_BYTES,
+    LARGE_BYTES,
+    PATH,
+    UNHEARD_MAX,
+    AlertListener,
+    Outcome,
+)
 from bot.inbound.backlog import BacklogGauge
 from bot.inbound.health import HealthListener
 from bot.metrics import Metrics
@@ -41,8 +50,10 @@ class Inbox:
     payloads: list[Payload] = field(default_factory=list)
     may: asyncio.Event = field(default_factory=asyncio.Event)
     fault: Exception | None = None
+    waiting: int = 0
 
     async def take(self, body: bytes, payload: Payload, *, source: str, received_at: datetime) -> int:
+        self.waiting += 1
         await self.may.wait()
         if self.fault is not None:
             raise self.fault
@@ -284,6 +295,28 @@ async def test_hundreds_who_say_nothing_hold_nobody_up() -> None:
         for _, writer in (*silent, *slow):
             writer.close()
         await health.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "many"),
+    [(BODY, BODIES_MAX), (BODY + b" " * (BODY_MAX_BYTES - len(BODY)), HELD_MAX_BYTES // BODY_MAX_BYTES)],
+)
+async def test_what_waits_for_its_commit_takes_room_until_it_is_answered(room: Room, body: bytes, many: int) -> None:
+    room.inbox.may.clear()
+    waiting = [await room.open(head(Content_Length=len(body))) for _ in range(many)]
+    for _, writer in waiting:
+        writer.write(body)
+        await writer.drain()
+    async with asyncio.timeout(20):
+        while room.inbox.waiting < many:
+            await asyncio.sleep(0.01)
+        status, text = await room.post()
+    assert status == 503 and "Too many payloads" in text and room.counted(Outcome.CROWDED) == 1
+    room.inbox.may.set()
+    for reader, writer in waiting:
+        assert await answered(reader) == "HTTP/1.1 200 OK\r\n"
+        writer.close()
+    assert (await room.post())[0] == 200
 
 
 async def test_what_is_no_http_gets_its_answer_and_fills_no_log(room: Room, caplog: pytest.LogCaptureFixture) -> None:

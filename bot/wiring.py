@@ -14,6 +14,7 @@ import discord
 
 from bot import __version__
 from bot.alerting import open_alerting
+from bot.alerts.inbox import beat_name
 from bot.db.opening import FileLock
 from bot.discord_bot import Front, QuarterdeckBot, point_at
 from bot.errors import Misconfigured
@@ -104,7 +105,7 @@ async def open_house(
     board = Board(
         store=handles, renderings=renderings, channels=bot, buckets=buckets,
         audit_channel=settings.discord.channels["audit"],
-        pins=Pins(settings.discord.channels["ops"], _alert_channels(settings).values()),
+        pins=Pins(settings.discord.channels["ops"], _alert_channels(settings)),
         metrics=metrics, doubt=timedelta(seconds=settings.discord.nonce_doubt_s),
         storms=Storms(packs, alerts) if alerts is not None else None,
     )  # fmt: skip
@@ -164,22 +165,24 @@ def _open_alert_renderings(
     return renderings
 
 
-def _alert_channels(settings: Settings) -> dict[str, int]:
-    """The channels with cards of alerts, by their names in the configuration."""
+def _alert_channels(settings: Settings) -> list[int]:
+    """The channels with cards of alerts, each once, also where it has two names."""
     named = settings.alerts.all_channels if settings.alerts is not None else ()
-    return {name: settings.discord.channels[name] for name in named}
+    return list(dict.fromkeys(settings.discord.channels[name] for name in named))
 
 
 def _pinned(core: Core, cards: BoardStore) -> dict[str, Pinned]:
     """What stands on the pinned boards, by the keys of their cards."""
-    alerts, guild_id = core.alert_store, core.settings.discord.guild_id
-    if alerts is None:
+    alerts, told = core.alert_store, core.settings.alerts
+    if alerts is None or told is None:
         return {OPS_KEY: PinnedBoard(core.status, core.outside)}
     boards: dict[str, Pinned] = {OPS_KEY: PinnedBoard(core.status, core.outside, on_call=alerts.on_call)}
-    for name, number in _alert_channels(core.settings).items():
+    beats = [beat_name(beat.name, beat.environment) for beat in told.heartbeats]
+    for number in _alert_channels(core.settings):
         boards[alerts_key(number)] = PinnedAlerts(
-            name, alerts=alerts, cards=cards, outside=core.outside, guild_id=guild_id
-        )
+            number, alerts=alerts, cards=cards, outside=core.outside, guild_id=core.settings.discord.guild_id,
+            heartbeats=beats,
+        )  # fmt: skip
     return boards
 
 

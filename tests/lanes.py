@@ -78,6 +78,8 @@ class Running:
         """Begin nothing more, and wait for what is on its way; whoever pressed Ctrl-C has told it to stop."""
         self._ended = True
         self._thread.join()
+        if len(self.codes) < len(self._commands):
+            self.codes.append(1)
 
     def _run(self) -> None:
         with self.log.open("wb") as said:

@@ -38,14 +38,14 @@ class GroupFilter:
     """Which groups are wanted; empty fields ask for all. `state` is `open`, `closed` or `all`.
 
     Open ones come the worst first, others the newest first. `since` asks for what fired or ended at or after it; `text`
-    for what has it in its title; `before_id` pages.
+    for what has it in its title; `channel_id` for those whose cards belong into that channel; `before_id` pages.
     """
 
     state: str = "open"
     environment: str = ""
     service: str = ""
     severity: str = ""
-    channel: str = ""
+    channel_id: int | None = None
     text: str = ""
     acked: bool | None = None
     sight: Sight = EVERYWHERE
@@ -85,11 +85,17 @@ class Reading(Calls):
         statement = select(g.id).where(*_matching(wanted)).order_by(*order).limit(wanted.limit)
 
         def work(db: Connection) -> tuple[AlertGroup, ...]:
-            ids = list(db.execute(statement).scalars())
+            here = [] if wanted.channel_id is None else [g.channel.in_(self._names_of(db, wanted))]
+            ids = list(db.execute(statement.where(*here)).scalars())
             found = self.load(db, ids, episodes=episodes, most=most)
             return tuple(found[one] for one in ids)
 
         return await self.database.read(work)
+
+    def _names_of(self, connection: Connection, wanted: GroupFilter) -> list[str]:
+        """The names under which groups belong into the channel, those that the file no longer has among them."""
+        names = connection.execute(select(g.channel).where(*_matching(wanted)).distinct()).scalars()
+        return [name for name in names if self.channel_id(name) == wanted.channel_id]
 
     def load(
         self, connection: Connection, ids: Sequence[int], *, episodes: bool = True, most: int = 0
@@ -278,7 +284,7 @@ def _matching(wanted: GroupFilter) -> Iterator[ColumnElement[bool]]:
         yield g.closed_at.is_(None)
     elif wanted.state == "closed":
         yield g.closed_at.is_not(None)
-    for name in ("environment", "service", "severity", "channel"):
+    for name in ("environment", "service", "severity"):
         if getattr(wanted, name):
             yield g[name] == getattr(wanted, name)
     if wanted.text:

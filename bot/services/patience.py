@@ -118,7 +118,8 @@ async def look_for(
     """Look for the trace of a request whose answer was lost; None: the service answered, and it has none.
 
     While the service does not answer, nothing is known of the trace: that time does not count, and the card says so.
-    What does count is kept under the name `of`, so that a bot that is restarted again and again comes to an end, too.
+    What does count is kept under the name `of`, so that a bot that is restarted again and again comes to an end, too;
+    whoever is asked to look again after that end begins anew.
     A request of long ago shows at once: `within_s=0` asks until there is one answer.
     """
     kept = f"sought_{of}_s"
@@ -131,6 +132,7 @@ async def look_for(
             await asyncio.sleep(error.retry_after_s or OUTAGE_PAUSE_S)
             continue
         if found is not None or sought_s >= within_s:
+            await run.shown(**{kept: 0.0})
             await run.waiting("")
             return found
         await run.waiting("Whether the request before was carried out is not known: looking for its trace.")

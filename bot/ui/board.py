@@ -16,6 +16,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -28,9 +29,9 @@ from bot.metrics import Metrics
 from bot.ops.model import Operation
 from bot.ui.board_store import BoardStore, CardRow, utc_now
 from bot.ui.buckets import Buckets, NotTaken
-from bot.ui.pins import Pins
+from bot.ui.pins import TOPIC, Pins
 from bot.ui.reach import Reach
-from bot.ui.recovery import pinned_in, posted_since
+from bot.ui.recovery import newest_in, pinned_in, posted_since
 from bot.ui.rendering import Rendering
 from bot.ui.renderings import AUDITED, Renderings
 from bot.ui.storms import Storms
@@ -162,6 +163,8 @@ class Board:
 
     async def _run(self) -> None:
         await self._channels.logged_in.wait()
+        for row in await self._kept_no_longer():
+            await self._take_down(row)
         while True:
             self._woken.clear()
             wait_s = POLL_S
@@ -182,8 +185,8 @@ class Board:
         """Start what is due; the seconds after which to look again."""
         now, began = utc_now(), time.monotonic()
         await self._store.audit_due(self._audit_channel, AUDITED, limit=AUDIT_LINES)
-        for key, channel_id in self._pins.due():
-            await self._store.want(key, channel_id, Priority.BACKGROUND)
+        for due in self._pins.due():
+            await self._store.want(due.key, due.channel_id, Priority.OUTCOME if due.late else Priority.BACKGROUND)
         if self._outside_changed:
             self._outside_changed = False
             await self._store.want_again(await self.renderings.open_cards())
@@ -354,8 +357,9 @@ class Board:
         """
         if (me := self._channels.user) is None:
             return None
-        if rendering.pinned and (pinned := await pinned_in(channel, rendering.marker, author_id=me.id)):
-            return pinned
+        if rendering.pinned:
+            pinned = await pinned_in(channel, rendering.marker, author_id=me.id)
+            return pinned or await newest_in(channel, rendering.marker, author_id=me.id)
         since = _time(row.state.get("asked_at")) if row.nonce else rendering.born_at
         if since is None or utc_now() - since <= self._doubt:
             return None
@@ -363,11 +367,7 @@ class Board:
 
     async def _succeed(self, row: CardRow, old_id: int) -> None:
         """Take the outdated message away, so that the card is posted anew."""
-        message = self._channels.get_partial_messageable(row.channel_id).get_partial_message(old_id)
-        try:
-            await message.delete()
-        except discord.NotFound:
-            pass
+        await self._delete(row.channel_id, old_id)
         _log.info("card %s is too old to be edited now: a successor is posted", row.key)
         await self._store.gone(row)
 
@@ -379,9 +379,9 @@ class Board:
         if rendering.once:
             await self._store.drop(row.key)
             return
-        if rendering.pinned:
-            await self._pin(row, message_id)
         state = {**rendering.state, "pinged": True}
+        if rendering.pinned:
+            state["pinned"] = await self._pin(row, message_id)
         if not complete:
             state["fingerprint"] = ""
         shown = row.wanted if complete else row.shown
@@ -395,14 +395,42 @@ class Board:
                 watcher.set_result(await self._store.get(row.key) or row)
         if complete:
             await self._want_beside(row, rendering)
-        self._pins.grown(row.key, old=False)
+        self._pins.shown(row.key, old=False)
 
-    async def _pin(self, row: CardRow, message_id: int) -> None:
-        """Pin the message, once. Without the permission it stands unpinned, and the log says so."""
+    async def _pin(self, row: CardRow, message_id: int) -> bool:
+        """Pin the message. Without the permission it stands unpinned, the log says so once, and edits try again."""
         try:
             await self._channels.get_partial_messageable(row.channel_id).get_partial_message(message_id).pin()
         except discord.HTTPException as error:
-            _log.warning("card %s cannot be pinned: Discord answered %s (%s)", row.key, error.status, error.text)
+            level = logging.WARNING if row.state.get("pinned", True) else logging.DEBUG
+            _log.log(level, "card %s cannot be pinned: Discord answered %s (%s)", row.key, error.status, error.text)
+            return False
+        return True
+
+    async def _kept_no_longer(self) -> list[CardRow]:
+        """The pinned boards of channels that the configuration no longer gives one."""
+        try:
+            return [row for row in await self._store.of_topic(TOPIC) if not self._pins.belongs(row.key, row.channel_id)]
+        except Unavailable:  # the next start looks again
+            return []
+
+    async def _take_down(self, row: CardRow) -> None:
+        """Remove a pinned board that is no longer kept there: nobody would tell its readers that the bot lives."""
+        try:
+            if row.message_id is not None:
+                with self._buckets.single_attempt():
+                    async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                        await self._delete(row.channel_id, row.message_id)
+            await self._store.drop(row.key)
+        except (NotTaken, discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError, Unavailable) as error:
+            _log.warning("%s is no longer kept and still stands; the next start tries again: %s", row.key, error)
+
+    async def _delete(self, channel_id: int, message_id: int) -> None:
+        """Take a message of ours away; one that is gone already is no fault."""
+        try:
+            await self._channels.get_partial_messageable(channel_id).get_partial_message(message_id).delete()
+        except discord.NotFound:
+            pass
 
     # ---- editing -----------------------------------------------------------------------------------------------
 
@@ -421,13 +449,16 @@ class Board:
         else:
             await message.edit(content=None, view=rendering.sheet, allowed_mentions=none)
         self._metrics.card_writes.labels("edited").inc()
+        if rendering.pinned and not row.state.get("pinned", True) and await self._pin(row, row.message_id):
+            rendering = replace(rendering, state={**rendering.state, "pinned": True})
         await self._shown(row, rendering)
 
     async def _shown(self, row: CardRow, rendering: Rendering) -> None:
         pause = rendering.pause or (PROGRESS_PAUSE if row.priority >= Priority.PROGRESS else None)
-        if pause is not None and row.message_id is not None and self._buckets.is_old(row.message_id):
+        old = row.message_id is not None and self._buckets.is_old(row.message_id)
+        self._pins.shown(row.key, old=old)
+        if pause is not None and old:
             pause = max(pause, OLD_PAUSE)
-            self._pins.grown(row.key, old=True)
         not_before = utc_now() + pause if pause is not None else None
         state = dict(rendering.state)
         await self._store.save(row.key, shown=row.wanted, attempts=0, not_before=not_before, state=state)

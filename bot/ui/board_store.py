@@ -178,6 +178,11 @@ class BoardStore:
         statement = update(cards).where(cards.c.key.in_(tuple(keys))).values(wanted=cards.c.wanted + 1)
         await self._database.write(lambda db: db.execute(statement).close())
 
+    async def of_topic(self, topic: str) -> list[CardRow]:
+        """All cards of that kind."""
+        statement = select(cards).where(cards.c.key.startswith(f"{topic}:", autoescape=True)).order_by(cards.c.key)
+        return await self._database.read(lambda db: [row_of(row) for row in db.execute(statement).mappings()])
+
     async def unposted(self, prefix: str, channel_id: int, *, limit: int) -> list[CardRow]:
         """Cards of that kind that wait for their first post in that channel, the oldest keys first."""
         c = cards.c

@@ -24,6 +24,7 @@ MARKER = re.compile(r"^\*\*On watch\*\* ")
 GROUPS_READ = 200
 LINKED = 12
 """Groups whose line leads to its card: no more lines than that fit with an address in each."""
+BEATS_SHOWN = 4
 ASKED = (ALERTMANAGER, PROMETHEUS)
 WAITING, TAKEN, OTHERS, SILENCED = "waiting for somebody", "taken", "to know of", "silenced"
 THEN = "Ask Alertmanager itself what fires."
@@ -44,12 +45,16 @@ class Cards(Protocol):
 
 
 class PinnedAlerts:
-    """Writes the message for one channel of the configuration."""
+    """Writes the message for one channel. `heartbeats` are the names by which the configured ones are kept."""
 
     marker = MARKER
 
-    def __init__(self, channel: str, *, alerts: Alerts, cards: Cards, outside: Outside, guild_id: int) -> None:
-        self._channel = channel
+    def __init__(
+        self, channel_id: int, *, alerts: Alerts, cards: Cards, outside: Outside, guild_id: int,
+        heartbeats: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self._channel_id = channel_id
+        self._heartbeats = heartbeats
         self._alerts = alerts
         self._cards = cards
         self._outside = outside
@@ -58,7 +63,7 @@ class PinnedAlerts:
     async def text(self) -> str:
         """The whole message, as of now."""
         as_of = datetime.now(UTC)
-        groups = await self._alerts.groups(GroupFilter(channel=self._channel, limit=GROUPS_READ))
+        groups = await self._alerts.groups(GroupFilter(channel_id=self._channel_id, limit=GROUPS_READ))
         turn = await self._alerts.on_call()
         head = [f"**On watch** {_summary(groups)}", *_doubt(groups)]
         tail = [*([on_call_line(turn)] if turn else []), *await self._tail(), foot(as_of, THEN)]
@@ -79,9 +84,17 @@ class PinnedAlerts:
 
     async def _tail(self) -> list[str]:
         standings = [standing for standing in self._outside.standings() if standing.part in ASKED]
-        heard = [f"{escape(name, 40)} heard {stamp(at)}" for name, at in (await self._alerts.heartbeats()).items()]
+        heard = _heard(self._heartbeats, await self._alerts.heartbeats())
         small = " · ".join([*([foot_line(standings).removeprefix("-# ")] if standings else []), *heard])
         return [*(down_line(standing) for standing in standings if standing.down), *([f"-# {small}"] if small else [])]
+
+
+def _heard(wanted: Sequence[str], beats: Mapping[str, datetime]) -> list[str]:
+    """When each configured heartbeat was last heard of."""
+    shown = [(escape(name, 40), beats.get(name)) for name in wanted[:BEATS_SHOWN]]
+    rest = len(wanted) - len(shown)
+    said = [f"{name} heard {stamp(at)}" if at is not None else f"{name} *not heard yet*" for name, at in shown]
+    return [*said, *([f"and {counted(rest, 'more heartbeat')}"] if rest else [])]
 
 
 def _summary(groups: Sequence[AlertGroup]) -> str:

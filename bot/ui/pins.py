@@ -14,6 +14,7 @@ from typing import Protocol
 from bot.ops.model import FINAL, Operation, Status
 from bot.ui.text import stamp
 
+TOPIC = "pinned"
 OPS_KEY = "pinned:ops"
 ROUTINE_S = 60.0
 OLD_ROUTINE_S = 180.0
@@ -22,6 +23,8 @@ is still called alive."""
 FIRST_AFTER_S = 4.0
 """After the start, so that the first look at the outside does not make the bot's first answers wait."""
 LEAST_PAUSE = timedelta(seconds=10)
+LATE_S = 200.0
+"""A board that was not drawn for so long must not wait any longer behind the cards of its channel."""
 DEAD_AFTER_MIN = 5
 
 
@@ -50,6 +53,7 @@ class Rhythm:
     def __init__(self, *, first_after_s: float = FIRST_AFTER_S, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._drawn_at = clock() + first_after_s - ROUTINE_S
+        self._shown_at = clock()
         self._news = False
         self._statuses: dict[int, Status] = {}
         self.routine_s = ROUTINE_S
@@ -57,6 +61,16 @@ class Rhythm:
     def news(self) -> None:
         """Something changed that people should see there."""
         self._news = True
+
+    def shown(self, *, old: bool) -> None:
+        """What stands there is of now. `old`: the message is one that Discord lets be edited only now and then."""
+        self._shown_at = self._clock()
+        self.routine_s = OLD_ROUTINE_S if old else ROUTINE_S
+
+    @property
+    def late(self) -> bool:
+        """Whether readers may soon take the bot for dead."""
+        return self._clock() - self._shown_at > LATE_S
 
     def changed(self, operation: Operation) -> None:
         """An operation changed: its status is news, its progress is not."""
@@ -76,6 +90,15 @@ class Rhythm:
             return False
         self._drawn_at, self._news = now, False
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A board whose time it is."""
+
+    key: str
+    channel_id: int
+    late: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +134,18 @@ class Pins:
         for place in self._places.values():
             place.rhythm.news()
 
-    def due(self) -> Iterator[tuple[str, int]]:
-        """Those whose time it is, key and channel; asked once, the answer counts as obeyed."""
+    def due(self) -> Iterator[Due]:
+        """Those whose time it is; asked once, the answer counts as obeyed."""
         for key, place in self._places.items():
             if place.rhythm.due():
-                yield key, place.channel_id
+                yield Due(key, place.channel_id, place.rhythm.late)
 
-    def grown(self, key: str, *, old: bool) -> None:
-        """Whether the message that stands there is one of those that Discord lets be edited only now and then."""
+    def shown(self, key: str, *, old: bool) -> None:
+        """That board was just drawn; of other cards nothing is noted."""
         if (place := self._places.get(key)) is not None:
-            place.rhythm.routine_s = OLD_ROUTINE_S if old else ROUTINE_S
+            place.rhythm.shown(old=old)
+
+    def belongs(self, key: str, channel_id: int) -> bool:
+        """Whether that board is kept, and in that channel."""
+        place = self._places.get(key)
+        return place is not None and place.channel_id == channel_id

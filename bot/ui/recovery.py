@@ -14,7 +14,9 @@ SEARCHED_MESSAGES = 500
 """The most that are read of what was posted since; a hundred a request."""
 CLOCKS_APART = timedelta(minutes=1)
 """By so much Discord's clock, by which messages are found, may be behind ours."""
-PINS_READ = 50
+PINS_READ = 250
+"""As many as a channel holds."""
+LAST_MESSAGES = 200
 DISCORD_EPOCH_MS = 1420070400000
 """The moment from which the ids of Discord count (reference, "Snowflakes")."""
 
@@ -38,6 +40,14 @@ async def posted_since(
 async def pinned_in(channel: discord.abc.Messageable, marker: re.Pattern[str], *, author_id: int) -> int | None:
     """The author's newest pin whose text the marker matches."""
     async for message in channel.pins(limit=PINS_READ):
+        if message.author.id == author_id and marker.search(text_of(message)):
+            return message.id
+    return None
+
+
+async def newest_in(channel: discord.abc.Messageable, marker: re.Pattern[str], *, author_id: int) -> int | None:
+    """The author's newest message among the last ones of the channel whose text the marker matches."""
+    async for message in channel.history(limit=LAST_MESSAGES):
         if message.author.id == author_id and marker.search(text_of(message)):
             return message.id
     return None

@@ -16,7 +16,7 @@ from bot.ops.record import AuditFilter
 from bot.ops.store import Store
 from bot.policy import Sight
 from bot.services.second_road import _untold
-from tests.unit.inbox_room import BEGUN, SETTINGS, InboxRoom, alert, inbox_room, later, seen
+from tests.unit.inbox_room import BEGUN, CHANNELS, SETTINGS, InboxRoom, alert, inbox_room, later, seen
 
 CRITICAL: dict[str, Any] = {"severity": "critical"}
 
@@ -348,6 +348,23 @@ async def test_an_override_beats_the_rota_and_the_newest_beats_the_others(tmp_pa
 
 
 # ---- lists and figures ---------------------------------------------------------------------------------------------
+
+
+async def test_a_channel_lists_what_belongs_there_also_under_names_that_are_its_own_no_longer(tmp_path: Path) -> None:
+    async def titles(room: InboxRoom, channel_id: int) -> list[str]:
+        return [one.title for one in await room.store.groups(GroupFilter(channel_id=channel_id))]
+
+    async with inbox_room(tmp_path) as room:
+        await room.hook(alert(name="Warm"), key="a")
+        await room.hook(alert(name="Hot", **CRITICAL), key="b")
+        await room.hook(alert(name="Gone", ends_at=later(seconds=9)), key="c")
+        (default, critical) = (CHANNELS[name] for name in ("alerts", "alerts-critical"))
+        assert (await titles(room, default), await titles(room, critical)) == (["Warm"], ["Hot"])
+        assert await titles(room, CHANNELS["ops"]) == []
+        room.store._channels.pop("alerts-critical")  # the name was taken out of the file
+        assert (await titles(room, default), await titles(room, critical)) == (["Hot", "Warm"], [])
+        room.store._channels["alerts-critical"] = default  # two names, one channel
+        assert await titles(room, default) == ["Hot", "Warm"]
 
 
 async def test_lists_show_the_worst_first_and_nothing_that_is_hidden(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Known:
         return self._groups
 
     async def heartbeats(self) -> dict[str, datetime]:
-        return {"Watchdog": NOW}
+        return {"Watchdog": NOW, "Watchdog/prod": NOW, "Retired": NOW - timedelta(days=90)}
 
     async def on_call(self) -> Turn | None:
         return self.turn
@@ -53,7 +53,10 @@ def outside() -> Outside:
 
 
 async def told(known: Known, outside: Outside) -> str:
-    return await PinnedAlerts("alerts", alerts=known, cards=known, outside=outside, guild_id=GUILD).text()
+    board = PinnedAlerts(
+        CHANNEL, alerts=known, cards=known, outside=outside, guild_id=GUILD, heartbeats=["Watchdog", "Watchdog/dev"]
+    )
+    return await board.text()
 
 
 async def test_that_nothing_fires_is_said_with_its_age_and_who_would_be_called(outside: Outside) -> None:
@@ -64,9 +67,10 @@ async def test_that_nothing_fires_is_said_with_its_age_and_who_would_be_called(o
     assert said.startswith("**On watch** · nothing fires here\non call: sre until ")
     assert MARKER.search(said)
     assert not OPS_MARKER.search(said), "where both stand in one channel, neither is taken for the other"
-    assert f"-# Alertmanager live · Prometheus live · Watchdog heard <t:{int(NOW.timestamp())}:R>" in said
+    alive = f"-# Alertmanager live · Prometheus live · Watchdog heard <t:{int(NOW.timestamp())}:R>"
+    assert f"{alive} · Watchdog/dev *not heard yet*\n" in said, "the configured ones, each once"
     assert any(f"as of <t:{at}:R>. Older than 5 min: the bot is dead" in said for at in range(before, before + 5))
-    assert [(one.channel, one.state) for one in known.asked] == [("alerts", "open")]
+    assert [(one.channel_id, one.state) for one in known.asked] == [(CHANNEL, "open")]
 
 
 async def test_what_waits_comes_first_then_what_is_taken_and_what_is_silenced(outside: Outside) -> None:
@@ -123,3 +127,13 @@ async def test_a_storm_of_hostile_names_stays_within_one_message_and_inert(outsi
     assert said.rstrip().endswith("Ask Alertmanager itself what fires.")
     assert all(bad not in said for bad in ("@everyone", "@here", "<@1>", "**approved", "](https://evil"))
     assert "[A990](https://discord.com/" in said
+
+
+async def test_many_heartbeats_leave_room_for_what_fires_and_for_the_age(outside: Outside) -> None:
+    known = Known(group(id=9))
+    beats = [f"Watchdog/{'environment' * 8}{number}" for number in range(60)]
+    board = PinnedAlerts(CHANNEL, alerts=known, cards=known, outside=outside, guild_id=GUILD, heartbeats=beats)
+    said = await board.text()
+    assert "[A9](" in said
+    assert "and 56 more heartbeats" in said
+    assert "the bot is dead" in said

@@ -56,8 +56,12 @@ def pins(clock: Seconds) -> Pins:
 
 
 def test_there_is_one_board_a_channel_also_where_alerts_go_to_the_ops_channel() -> None:
-    due = list(pins(Seconds()).due())
+    boards = pins(Seconds())
+    due = [(one.key, one.channel_id) for one in boards.due()]
     assert due == [(OPS_KEY, OPS), (alerts_key(ALERTS), ALERTS), (alerts_key(CRITICAL), CRITICAL)]
+    assert boards.belongs(alerts_key(ALERTS), ALERTS)
+    assert not boards.belongs(OPS_KEY, ALERTS), "the ops channel has moved"
+    assert not boards.belongs(alerts_key(OPS), OPS)
 
 
 def test_each_board_is_drawn_soon_after_what_it_tells_of() -> None:
@@ -66,22 +70,33 @@ def test_each_board_is_drawn_soon_after_what_it_tells_of() -> None:
     list(boards.due())
     boards.operation_changed(operation(status=Status.RUNNING))
     clock.at += LEAST_PAUSE.total_seconds()
-    assert list(boards.due()) == [(OPS_KEY, OPS)]
+    assert [one.channel_id for one in boards.due()] == [OPS]
     boards.alerts_changed()
     clock.at += LEAST_PAUSE.total_seconds()
-    assert [channel for _, channel in boards.due()] == [ALERTS, CRITICAL]
+    assert [one.channel_id for one in boards.due()] == [ALERTS, CRITICAL]
     boards.outside_changed()
     clock.at += LEAST_PAUSE.total_seconds()
-    assert [channel for _, channel in boards.due()] == [OPS, ALERTS, CRITICAL]
+    assert [one.channel_id for one in boards.due()] == [OPS, ALERTS, CRITICAL]
 
 
 def test_a_message_that_has_grown_old_is_drawn_less_often_and_its_successor_as_before() -> None:
     clock = Seconds()
     boards = pins(clock)
     list(boards.due())
-    boards.grown(OPS_KEY, old=True)
-    boards.grown("alert:7", old=True)  # no board: nothing to remember
+    boards.shown(OPS_KEY, old=True)
+    boards.shown("alert:7", old=True)  # no board: nothing to remember
     clock.at += ROUTINE_S
-    assert [channel for _, channel in boards.due()] == [ALERTS, CRITICAL]
-    boards.grown(OPS_KEY, old=False)
-    assert [channel for _, channel in boards.due()] == [OPS]
+    assert [one.channel_id for one in boards.due()] == [ALERTS, CRITICAL]
+    boards.shown(OPS_KEY, old=False)
+    assert [one.channel_id for one in boards.due()] == [OPS]
+
+
+def test_a_board_that_waited_too_long_behind_cards_is_late() -> None:
+    clock = Seconds()
+    boards = pins(clock)
+    for _ in range(3):
+        clock.at += ROUTINE_S
+        assert [one.late for one in boards.due()] == [False] * 3
+        boards.shown(OPS_KEY, old=False)
+    clock.at += ROUTINE_S
+    assert [(one.channel_id, one.late) for one in boards.due()] == [(OPS, False), (ALERTS, True), (CRITICAL, True)]

@@ -1,7 +1,7 @@
 """The board against a real Discord API: lost answers and rows, outages, old messages, pins. One message a card."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -97,7 +97,9 @@ class Shelf:
 
 
 @asynccontextmanager
-async def shelf(path: Path, part: DiscordPart, *, old_after: timedelta = timedelta(hours=1)) -> AsyncIterator[Shelf]:
+async def shelf(
+    path: Path, part: DiscordPart, *, old_after: timedelta = timedelta(hours=1), alerts: Sequence[int] = (ALERTS,)
+) -> AsyncIterator[Shelf]:
     database = await Database.open(path / "state" / "quarterdeck.sqlite3")
     store = Store(database, channels={"dev": OPS})
     engine = Engine(store=store, registry=Registry({"deploy": Deploy()}), policy=seeded_rows())
@@ -109,7 +111,7 @@ async def shelf(path: Path, part: DiscordPart, *, old_after: timedelta = timedel
     )  # fmt: skip
     board = Board(
         store=cards, renderings=renderings, channels=client, buckets=buckets, audit_channel=AUDIT,
-        pins=Pins(OPS, [ALERTS, OPS], rhythm=partial(Rhythm, first_after_s=0)), metrics=Metrics(), doubt=DOUBT,
+        pins=Pins(OPS, [*alerts, OPS], rhythm=partial(Rhythm, first_after_s=0)), metrics=Metrics(), doubt=DOUBT,
     )  # fmt: skip
     engine.on_change(board.wake)
     outside.on_change(board.outside_changed)
@@ -183,6 +185,40 @@ async def test_each_channel_of_alerts_has_a_pinned_board_of_its_own(tmp_path: Pa
         for channel in ("ops", "alerts"):
             pinned = [message for message in part.messages(channel=channel)["messages"] if message["pinned"]]
             assert [message["text"] for message in pinned] == ["**On deck** all quiet"]
+
+
+async def test_a_board_of_a_channel_that_gets_none_any_more_is_taken_down_at_the_next_start(tmp_path: Path) -> None:
+    async with discord_part(tmp_path / "d") as part:
+        async with shelf(tmp_path, part) as here:
+            await here.settled(alerts_key(ALERTS))
+        async with shelf(tmp_path, part, alerts=()) as here:
+            async with asyncio.timeout(20):
+                while await here.cards.get(alerts_key(ALERTS)) is not None:
+                    await asyncio.sleep(0.02)
+            (deck,) = here.shown("On deck")
+            assert deck["pinned"]
+        assert [m for m in part.messages(channel="alerts")["messages"] if m["raw"]["type"] == 0] == []
+
+
+async def test_a_board_that_may_not_be_pinned_stands_once_and_is_pinned_when_it_may(tmp_path: Path) -> None:
+    may = ["VIEW_CHANNEL", "SEND_MESSAGES", "READ_MESSAGE_HISTORY"]
+    async with discord_part(tmp_path / "d", limits=FORGETFUL) as part:
+        rights = {"allow": may, "deny": ["PIN_MESSAGES"]}
+        part.change_guild({"channels": {"ops": {"overwrites": {cast.BOT_NAME: rights}}}})
+        async with shelf(tmp_path / "first", part) as here:
+            await here.settled(OPS_KEY)
+            assert [message["pinned"] for message in here.shown("On deck")] == [False]
+        async with shelf(tmp_path / "second", part) as here:  # a new database, and no pin to find it by
+            await here.settled(OPS_KEY)
+            assert len(here.shown("On deck")) == 1
+            rights = {"allow": [*may, "PIN_MESSAGES"], "deny": []}
+            part.change_guild({"channels": {"ops": {"overwrites": {cast.BOT_NAME: rights}}}})
+            here.deck.words = "needs a human: #7"
+            await here.cards.save(OPS_KEY, not_before=None)
+            await here.cards.want(OPS_KEY, OPS, Priority.BACKGROUND)
+            async with asyncio.timeout(20):
+                while not here.shown("#7") or not here.shown("#7")[0]["pinned"]:
+                    await asyncio.sleep(0.02)
 
 
 async def test_a_pinned_board_that_was_deleted_is_posted_and_pinned_anew(tmp_path: Path) -> None:

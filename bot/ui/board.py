@@ -6,10 +6,10 @@ limit delays a card and never loses or doubles one: a post's nonce is saved befo
 doubt the channel is searched before anything is posted again. One attempt a request; trying again is decided here.
 Old messages may be edited only now and then; where that is too seldom, a successor takes a message's place. While
 Discord is away a single request asks for it (`reach`); in a storm of alerts many groups share a message (`storms`).
+The requests themselves are in `postings`, which nothing else uses.
 """
 
 import asyncio
-import io
 import logging
 import random
 import secrets
@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 import discord
@@ -30,8 +30,8 @@ from bot.ops.model import Operation
 from bot.ui.board_store import BoardStore, CardRow, utc_now
 from bot.ui.buckets import Buckets, NotTaken
 from bot.ui.pins import TOPIC, Pins
+from bot.ui.postings import Channels, Postings
 from bot.ui.reach import Reach
-from bot.ui.recovery import newest_in, pinned_in, posted_since
 from bot.ui.rendering import Rendering
 from bot.ui.renderings import AUDITED, Renderings
 from bot.ui.storms import Storms
@@ -65,20 +65,6 @@ GATHERING_S = 0.1
 _log = logging.getLogger(__name__)
 
 
-class Channels(Protocol):
-    """The part of discord.py's client that the board uses."""
-
-    def get_partial_messageable(self, id: int, *, guild_id: int | None = None) -> discord.PartialMessageable: ...  # noqa: A002
-
-    @property
-    def logged_in(self) -> asyncio.Event: ...
-
-    def is_closed(self) -> bool: ...
-
-    @property
-    def user(self) -> discord.ClientUser | None: ...
-
-
 class Board:
     """The reconciler of all channels."""
 
@@ -89,6 +75,7 @@ class Board:
         self._store = store
         self.renderings = renderings
         self._channels = channels
+        self._postings = Postings(channels)
         self._buckets = buckets
         self._audit_channel = audit_channel
         self._pins = pins
@@ -329,10 +316,9 @@ class Board:
     # ---- posting -----------------------------------------------------------------------------------------------
 
     async def _post(self, row: CardRow, rendering: Rendering) -> None:
-        channel = self._channels.get_partial_messageable(row.channel_id)
         now = utc_now()
         asked_at = _time(row.state.get("asked_at"))
-        found = await self._found(channel, row, rendering)
+        found = await self._found(row, rendering)
         if found is not None:
             self._metrics.card_writes.labels("found").inc()
             await self._stands(row, rendering, found, complete=rendering.final)
@@ -342,32 +328,28 @@ class Board:
         if not nonce or (asked_at is not None and now - asked_at > self._doubt):
             nonce = secrets.token_urlsafe(16)[:22]
             await self._store.save(row.key, nonce=nonce, state={**row.state, "asked_at": now.isoformat()})
-        form = _form(row, rendering)
-        message = await channel.send(**form, nonce=nonce, allowed_mentions=rendering.pings)
+        message_id, whole = await self._postings.post(row, rendering, nonce)
         self._metrics.card_writes.labels("posted").inc()
         # After a lost answer Discord hands back the message of the first try, which may show an older card.
-        complete = rendering.final or (not doubted and (rendering.lasting or "view" in form))
-        await self._stands(row, rendering, message.id, complete=complete)
+        complete = rendering.final or (not doubted and (rendering.lasting or whole))
+        await self._stands(row, rendering, message_id, complete=complete)
 
-    async def _found(self, channel: discord.PartialMessageable, row: CardRow, rendering: Rendering) -> int | None:
+    async def _found(self, row: CardRow, rendering: Rendering) -> int | None:
         """Our own message of that card, where one may stand of which we do not know.
 
         That is so once a post without an answer is older than Discord's memory for nonces; and for what has long been
         there to be shown, because the row that knew its message may have been lost with a database.
         """
-        if (me := self._channels.user) is None:
-            return None
         if rendering.pinned:
-            pinned = await pinned_in(channel, rendering.marker, author_id=me.id)
-            return pinned or await newest_in(channel, rendering.marker, author_id=me.id)
+            return await self._postings.standing(row.channel_id, rendering.marker)
         since = _time(row.state.get("asked_at")) if row.nonce else rendering.born_at
         if since is None or utc_now() - since <= self._doubt:
             return None
-        return await posted_since(channel, rendering.marker, author_id=me.id, since=since)
+        return await self._postings.posted_since(row.channel_id, rendering.marker, since)
 
     async def _succeed(self, row: CardRow, old_id: int) -> None:
         """Take the outdated message away, so that the card is posted anew."""
-        await self._delete(row.channel_id, old_id)
+        await self._postings.delete(row.channel_id, old_id)
         _log.info("card %s is too old to be edited now: a successor is posted", row.key)
         await self._store.gone(row)
 
@@ -381,7 +363,7 @@ class Board:
             return
         state = {**rendering.state, "pinged": True}
         if rendering.pinned:
-            state["pinned"] = await self._pin(row, message_id)
+            state["pinned"] = await self._postings.pin(row, message_id)
         if not complete:
             state["fingerprint"] = ""
         shown = row.wanted if complete else row.shown
@@ -397,16 +379,6 @@ class Board:
             await self._want_beside(row, rendering)
         self._pins.shown(row.key, old=False)
 
-    async def _pin(self, row: CardRow, message_id: int) -> bool:
-        """Pin the message. Without the permission it stands unpinned, the log says so once, and edits try again."""
-        try:
-            await self._channels.get_partial_messageable(row.channel_id).get_partial_message(message_id).pin()
-        except discord.HTTPException as error:
-            level = logging.WARNING if row.state.get("pinned", True) else logging.DEBUG
-            _log.log(level, "card %s cannot be pinned: Discord answered %s (%s)", row.key, error.status, error.text)
-            return False
-        return True
-
     async def _kept_no_longer(self) -> list[CardRow]:
         """The pinned boards of channels that the configuration no longer gives one."""
         try:
@@ -420,17 +392,10 @@ class Board:
             if row.message_id is not None:
                 with self._buckets.single_attempt():
                     async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                        await self._delete(row.channel_id, row.message_id)
+                        await self._postings.delete(row.channel_id, row.message_id)
             await self._store.drop(row.key)
         except (NotTaken, discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError, Unavailable) as error:
             _log.warning("%s is no longer kept and still stands; the next start tries again: %s", row.key, error)
-
-    async def _delete(self, channel_id: int, message_id: int) -> None:
-        """Take a message of ours away; one that is gone already is no fault."""
-        try:
-            await self._channels.get_partial_messageable(channel_id).get_partial_message(message_id).delete()
-        except discord.NotFound:
-            pass
 
     # ---- editing -----------------------------------------------------------------------------------------------
 
@@ -439,17 +404,9 @@ class Board:
         if rendering.final:  # a line that pinged once is never changed
             await self._shown(row, rendering)
             return
-        message = self._channels.get_partial_messageable(row.channel_id).get_partial_message(row.message_id)
-        none = discord.AllowedMentions.none()
-        if rendering.lasting:
-            await message.edit(content=rendering.content, allowed_mentions=none)
-        elif rendering.picture is not None:
-            files = [_file(*rendering.picture)]
-            await message.edit(content=None, view=rendering.sheet, attachments=files, allowed_mentions=none)
-        else:
-            await message.edit(content=None, view=rendering.sheet, allowed_mentions=none)
+        await self._postings.edit(row.channel_id, row.message_id, rendering)
         self._metrics.card_writes.labels("edited").inc()
-        if rendering.pinned and not row.state.get("pinned", True) and await self._pin(row, row.message_id):
+        if rendering.pinned and not row.state.get("pinned", True) and await self._postings.pin(row, row.message_id):
             rendering = replace(rendering, state={**rendering.state, "pinned": True})
         await self._shown(row, rendering)
 
@@ -495,22 +452,6 @@ class Board:
         except Unavailable as error:
             _log.warning("card %s: %s", row.key, error)
             await asyncio.sleep(POLL_S)
-
-
-def _form(row: CardRow, rendering: Rendering) -> dict[str, Any]:
-    """What to post: the pinging or plain line when there is one, else the card itself."""
-    form: dict[str, Any] = {"content": rendering.content} if rendering.content else {"view": rendering.sheet}
-    if rendering.picture is not None and not rendering.content:
-        form["files"] = [_file(*rendering.picture)]
-    if rendering.reply_to is not None:
-        form["reference"] = discord.MessageReference(
-            message_id=rendering.reply_to, channel_id=row.channel_id, fail_if_not_exists=False
-        )
-    return form
-
-
-def _file(name: str, data: bytes) -> discord.File:
-    return discord.File(io.BytesIO(data), filename=name)
 
 
 def _method(row: CardRow) -> str:

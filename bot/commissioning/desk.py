@@ -5,6 +5,7 @@ Without a terminal nothing is asked: what is missing ends the command with the o
 
 import getpass
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -55,12 +56,14 @@ class Desk:
         return input(f"{legible(question)} (Enter: none): ").strip() if self.interactive else ""
 
     def pick(self, question: str, choices: Sequence[Choice[T]], *, option: str, default: str = "") -> T:
-        """One of the choices, by its number or its name. One that bears the default's name is taken by Enter.
+        """One of the choices, by its number or its name; a name that two of them bear says neither. The one that bears
+        the default's name is taken by Enter.
 
         Raises:
             Misconfigured: nobody is there to choose, and the default is none of the choices.
         """
-        named = {choice.name: choice.value for choice in choices}
+        borne = Counter(choice.name for choice in choices)
+        named = {choice.name: choice.value for choice in choices if borne[choice.name] == 1}
         usual = default if default in named else ""
         if not self.interactive and usual:
             return named[usual]
@@ -74,7 +77,8 @@ class Desk:
                 return named[given]
             if given.isdecimal() and 1 <= int(given) <= len(choices):
                 return choices[int(given) - 1].value
-            self.say("That is none of them.")
+            twice = "More than one bears that name: give its number." if borne[given] > 1 else ""
+            self.say(twice or "That is none of them.")
 
     def named(self, name: str, purpose: str, there: Sequence[Choice[int]], option: str, *, needed: bool) -> int:
         """The id of the channel or role that the bot calls `name`; 0: none is wanted. The one of the same name is

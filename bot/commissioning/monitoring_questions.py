@@ -148,6 +148,8 @@ class MonitoringQuestions:
     def _chosen_role(self) -> int:
         there, usual = self._known.guild_roles, self._known.roles.get(APPROVERS)
         same = [choice.name for choice in there if choice.name == ONCALL]
+        if not self._desk.interactive and not same and usual in [choice.value for choice in there]:
+            return usual  # by its id, as names may be borne twice
         named = same or [choice.name for choice in there if choice.value == usual]
         return self._desk.pick(
             f"Which role is called for critical alerts? Whoever takes one needs {', '.join(self._known.roles)}.",

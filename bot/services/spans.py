@@ -137,10 +137,16 @@ def _next(clock: re.Match[str], begin: datetime, zone: tzinfo, *, today: datetim
         at += timedelta(days=1)
     elif day in _WEEKDAYS:
         at += timedelta(days=(_WEEKDAYS.index(day) - at.weekday()) % 7)
-    if not named and max(_both(at, where)) <= begin:
+    if not named and _has_passed(at, where, begin):
         at += timedelta(days=7 if day in _WEEKDAYS else 1)
     meant = _placed(at, where, after=begin)
     return Meant(meant.at) if offset else meant
+
+
+def _has_passed(local: datetime, zone: tzinfo, begin: datetime) -> bool:
+    """Whether the zone's clocks have shown that time for good, or have gone over it."""
+    first, second = _both(local, zone)
+    return begin.astimezone(zone).replace(tzinfo=None) >= local if first > second else second <= begin
 
 
 def _dated(text: str, zone: tzinfo, *, after: datetime | None = None) -> Meant:
@@ -176,7 +182,7 @@ def _placed(local: datetime, zone: tzinfo, *, after: datetime | None = None) -> 
     if first > second:
         raise Refused(
             f"{local:%H:%M} on {local:%Y-%m-%d} does not exist in {zone}: the clocks go forward over it.",
-            hint="Write a time before or after that, or one with an offset (18:00Z, 18:00+02:00).",
+            hint="Write a time before or after that, or one with Z or +02:00 behind it.",
         )
     if first == second:
         return Meant(first, (_assumed(zone),))
@@ -202,7 +208,7 @@ def _offset(text: str) -> tzinfo:
 
 
 def _assumed(zone: tzinfo) -> str:
-    return f"Read in {zone}; 18:00Z or 18:00+02:00 says another."
+    return f"Read in {zone}; Z or +02:00 behind it says another."
 
 
 def _hint(zone: tzinfo) -> str:

@@ -7,7 +7,7 @@ the right to see it is asked for again with every page.
 import io
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import discord
@@ -102,7 +102,7 @@ async def send_export(
     if view.hidden:
         said += f" {left_out(view.hidden)}"
     if view.older:
-        oldest = f"{events[-1].at:%Y-%m-%dT%H:%M:%SZ}"
+        oldest = f"{events[-1].at + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"  # a line twice rather than none
         said += f" There are older ones, which are not in the file: narrow it with until:{oldest}."
     said += f"\n-# {escape(note, 400)}" if note else ""
     await send(interaction, enclosing(said, name), file=discord.File(io.BytesIO(text.encode()), filename=name))

@@ -109,7 +109,7 @@ async def test_a_service_that_does_not_answer_is_shown_as_it_was_last_seen(world
 async def test_discord_away_is_told_afterwards_and_nothing_needs_a_restart(world: World):
     pid = (await world.part("bot"))["pid"]
     await pinned(world)
-    await world.fault("discord", "refuse", for_s=13)
+    await world.fault("discord", "refuse", for_s=30)  # noticed by the next edit of a board, ten seconds later at most
     await world.fault("discord", "drop_gateway")
     await pinned(world, "Discord was away", without="DOWN", timeout_s=90)
     assert "Quarterdeck" in (await world.ask("dev", "ping")).text

@@ -173,7 +173,7 @@ def test_a_time_that_the_clocks_leave_out_is_refused_with_the_reason(typed: str)
     with pytest.raises(Refused) as refusal:
         end_of(typed, evening, zone=BERLIN)
     assert str(refusal.value) == "02:30 on 2026-03-29 does not exist in Europe/Berlin: the clocks go forward over it."
-    assert "offset" in refusal.value.hint
+    assert "Z or +02:00 behind it" in refusal.value.hint
     with pytest.raises(Refused, match="does not exist"):
         moment_of("2026-03-29 02:30", at("2026-04-01T00:00Z"), zone=BERLIN)
 
@@ -187,6 +187,9 @@ def test_the_edges_of_what_the_clocks_leave_out_exist() -> None:
 
 def test_after_the_clocks_went_forward_the_next_day_has_that_time_again() -> None:
     assert end_of("until 2:30", at("2026-03-29T12:00+02:00"), zone=BERLIN).at == at("2026-03-30T02:30+02:00")
+    after = at("2026-03-29T03:15+02:00")
+    assert end_of("until 2:30", after, zone=BERLIN).at == at("2026-03-30T02:30+02:00"), "today's has been gone over"
+    assert end_of("until sun 2:30", after, zone=BERLIN).at == at("2026-04-05T02:30+02:00")
     with pytest.raises(Refused, match="does not exist"):
         end_of("until 2:30", at("2026-03-29T01:45+01:00"), zone=BERLIN)
 

@@ -55,36 +55,34 @@ class Desk:
         """A line of text that may be empty; nobody is asked where nobody sits."""
         return input(f"{legible(question)} (Enter: none): ").strip() if self.interactive else ""
 
-    def pick(self, question: str, choices: Sequence[Choice[T]], *, option: str, default: str = "") -> T:
-        """One of the choices, by its number or its name; a name that two of them bear says neither. The one that bears
-        the default's name is taken by Enter.
+    def pick(self, question: str, choices: Sequence[Choice[T]], *, option: str, default: T | None = None) -> T:
+        """One of the choices, by its number, name or id. A name that several bear says none of them: these are shown
+        with their ids. Enter takes the one whose value is the default.
 
         Raises:
             Misconfigured: nobody is there to choose, and the default is none of the choices.
         """
-        borne = Counter(choice.name for choice in choices)
-        named = {choice.name: choice.value for choice in choices if borne[choice.name] == 1}
-        usual = default if default in named else ""
+        usual = next((choice for choice in choices if choice.value == default), None)
         if not self.interactive and usual:
-            return named[usual]
+            return usual.value
         self._need_somebody(question, option)
+        borne = Counter(choice.name for choice in choices)
         self.say(f"\n{question}")
         for number, choice in enumerate(choices, 1):
-            self.say(f"  {number:>2}  {choice.name}")
+            self.say(f"  {number:>2}  {choice.name}" + (f" ({choice.value})" if borne[choice.name] > 1 else ""))
+        proposed = "" if usual is None else usual.name if borne[usual.name] == 1 else str(usual.value)
         while True:
-            given = self.line("number or name", option=option, default=usual)
-            if given in named:
-                return named[given]
-            if given.isdecimal() and 1 <= int(given) <= len(choices):
-                return choices[int(given) - 1].value
-            twice = "More than one bears that name: give its number." if borne[given] > 1 else ""
+            given = self.line("number, name or id", option=option, default=proposed)
+            if found := _meant(given, choices):
+                return found.value
+            twice = "More than one bears that name: give the number or the id." if borne[given] > 1 else ""
             self.say(twice or "That is none of them.")
 
     def named(self, name: str, purpose: str, there: Sequence[Choice[int]], option: str, *, needed: bool) -> int:
-        """The id of the channel or role that the bot calls `name`; 0: none is wanted. The one of the same name is
-        proposed.
+        """The id of the channel or role that the bot calls `name`; 0: none is wanted. The only one of the same name is
+        proposed; of several none is.
         """
-        same = any(choice.name == name for choice in there)
+        same = [choice.value for choice in there if choice.name == name]
         if not needed and not same and not self.interactive:
             return 0
         kind = option.removeprefix("--")
@@ -92,12 +90,26 @@ class Desk:
             f"Which {kind} is {name} ({purpose})?",
             there if needed else [*there, Choice(NONE, 0)],
             option=f"{option} {name}=ID",
-            default=name if same else "" if needed else NONE,
+            default=only(same) if same or needed else 0,
         )
 
     def _need_somebody(self, question: str, option: str) -> None:
         if not self.interactive:
             raise Misconfigured(f"Nobody is at the terminal to answer: {question}.", hint=f"Give it by {option}.")
+
+
+def _meant(given: str, choices: Sequence[Choice[T]]) -> Choice[T] | None:
+    """The choice of that name, if only one bears it, or of that number or id."""
+    if found := only([choice for choice in choices if choice.name == given]):
+        return found
+    if given.isdecimal() and 1 <= int(given) <= len(choices):
+        return choices[int(given) - 1]
+    return next((choice for choice in choices if str(choice.value) == given), None)
+
+
+def only(found: Sequence[T]) -> T | None:
+    """The one that was found; None for none and for several."""
+    return found[0] if len(found) == 1 else None
 
 
 def pairs(given: Iterable[str] | None, option: str) -> dict[str, str]:

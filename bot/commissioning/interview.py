@@ -146,7 +146,7 @@ class Interview:
                 raise Misconfigured("The bot is in no guild.", hint=f"Invite it: {self._link(application)}")
             self._desk.optional("Open the link, let it in, and press Enter")
         return self._desk.pick(
-            "Which guild?", _by_name(guilds), option="--guild", default=guilds[0].name if len(guilds) == 1 else ""
+            "Which guild?", _by_name(guilds), option="--guild", default=guilds[0].id if len(guilds) == 1 else None
         )
 
     def _link(self, application: Application) -> str:

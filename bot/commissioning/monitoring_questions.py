@@ -13,7 +13,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from bot.alert_settings import Address
-from bot.commissioning.desk import NONE, Choice, Desk, pairs, snowflake
+from bot.commissioning.desk import NONE, Choice, Desk, only, pairs, snowflake
 from bot.commissioning.monitoring import CHANNEL, CRITICAL_CHANNEL, LISTENER, OWNERS, Monitoring
 from bot.errors import Misconfigured
 
@@ -147,15 +147,12 @@ class MonitoringQuestions:
 
     def _chosen_role(self) -> int:
         there, usual = self._known.guild_roles, self._known.roles.get(APPROVERS)
-        same = [choice.name for choice in there if choice.name == ONCALL]
-        if not self._desk.interactive and not same and usual in [choice.value for choice in there]:
-            return usual  # by its id, as names may be borne twice
-        named = same or [choice.name for choice in there if choice.value == usual]
+        same = [choice.value for choice in there if choice.name == ONCALL]
         return self._desk.pick(
             f"Which role is called for critical alerts? Whoever takes one needs {', '.join(self._known.roles)}.",
             there,
             option=f"--role {ONCALL}=ID",
-            default=named[0] if named else "",
+            default=only(same) if same else usual,
         )
 
 

@@ -21,6 +21,7 @@ _CLOCK = re.compile(
     r"(?:(mon|tue|wed|thu|fri|sat|sun|today|tomorrow)[a-z]*\s+)?(\d{1,2})(?::(\d{2}))?\s*"
     r"(utc|z|[+-]\d{2}:?\d{2})?\Z"
 )
+_OFFSET = re.compile(r"\s*(utc|z|[+-]\d{2}:?\d{2})\Z")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=30)
@@ -60,7 +61,8 @@ def moment_of(typed: str, now: datetime, *, zone: tzinfo) -> Meant | None:
     except (ValueError, OverflowError):
         raise Refused(
             f"“{typed[:40]}” is no point in time.",
-            hint=f"Write an age (90min, 24h, 7d) or a date (2026-08-01 12:30), which is read in {zone}.",
+            hint="Write an age (90min, 24h, 7d) or a date (2026-08-01, 2026-08-01 12:30), which is read in "
+            f"{zone} unless an offset stands behind it (2026-08-01 18:00Z).",
         ) from None
 
 
@@ -150,15 +152,20 @@ def _has_passed(local: datetime, zone: tzinfo, begin: datetime) -> bool:
 
 
 def _dated(text: str, zone: tzinfo, *, after: datetime | None = None) -> Meant:
-    """A date, which is its beginning, or a date with a time.
+    """A date, which is its beginning, or a date with a time; an offset may stand behind either.
 
     Raises:
         ValueError: it is neither.
     """
-    body = re.sub(r"\s*(?:utc|z)\Z", "", text)
+    offset = _OFFSET.search(text)
+    body = text[: offset.start()] if offset else text
     at = datetime.fromisoformat(body.upper())
-    if at.tzinfo is not None or body != text:
-        return Meant((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).astimezone(UTC))
+    if offset and at.tzinfo is not None:
+        raise ValueError("two offsets")
+    if offset:
+        at = at.replace(tzinfo=_offset(offset.group(1)))
+    if at.tzinfo is not None:
+        return Meant(at.astimezone(UTC))
     if not _is_date(body):
         return _placed(at, zone, after=after)
     return Meant(_both(at, zone)[0], (_assumed(zone),))

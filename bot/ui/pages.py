@@ -102,10 +102,17 @@ async def send_export(
     if view.hidden:
         said += f" {left_out(view.hidden)}"
     if view.older:
-        oldest = f"{events[-1].at + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"  # a line twice rather than none
-        said += f" There are older ones, which are not in the file: narrow it with until:{oldest}."
+        said += f" {older_text(events[-1].at)}"
     said += f"\n-# {escape(note, 400)}" if note else ""
     await send(interaction, enclosing(said, name), file=discord.File(io.BytesIO(text.encode()), filename=name))
+
+
+def older_text(oldest: datetime) -> str:
+    """How to come by what is older than the oldest line of a file: that second again, as `until` is exclusive and a
+    line twice is better than one in neither file.
+    """
+    until = f"{oldest + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
+    return f"There are older ones, which are not in the file: narrow it with until:{until}."
 
 
 async def _note_reading(interaction: discord.Interaction[Any], wanted: AuditFilter, verb: str) -> None:

@@ -1,4 +1,4 @@
-"""The audit as a file, and points in time as people type them."""
+"""The audit as a file, how to come by what it leaves out, and points in time as people type them."""
 
 import csv
 import io
@@ -12,6 +12,7 @@ from bot.errors import Refused
 from bot.ops.model import Event
 from bot.services.export import COLUMNS, to_csv, to_jsonl
 from bot.services.spans import moment_of
+from bot.ui.pages import older_text
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 SAID = '=HYPERLINK("http://evil"), said\nhe'
@@ -40,6 +41,14 @@ def test_json_lines_are_exact() -> None:
     [line] = to_jsonl([refused]).splitlines()
     assert json.loads(line)["text"] == refused.text
     assert set(json.loads(line)) == set(COLUMNS)
+
+
+@pytest.mark.parametrize("microsecond", [0, 1, 500_000, 999_999])
+def test_what_happened_in_the_second_of_the_oldest_line_is_in_the_next_file(microsecond: int) -> None:
+    oldest = NOW.replace(microsecond=microsecond)
+    typed = older_text(oldest).partition("until:")[2].removesuffix(".")
+    until = moment_of(typed, NOW, zone=UTC)
+    assert until is not None and oldest < until.at <= oldest + timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import io
 import sys
 import tomllib
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.unit.test_settings import SECRETS
 OPS, AUDIT, ALERTS, CRITICAL, SRE, DEV, OWNER, WATCH = range(100, 108)
 CHANNELS = {"ops": OPS, "audit": AUDIT, "alerts": ALERTS, "alerts-critical": CRITICAL}
 ROLES = {"sre": SRE, "dev": DEV, "owner": OWNER}
+GUILD_CHANNELS = [Choice(name, number) for name, number in CHANNELS.items()]
 GUILD_ROLES = [Choice("Site reliability", SRE), Choice("Developers", DEV), Choice("Watch", WATCH)]
 TOKEN = {"QUARTERDECK_ALERTMANAGER_TOKEN": "canary"}
 BOTH = {"prometheus": "http://127.0.0.1:9090", "alertmanager": ["http://127.0.0.1:9093"]}
@@ -32,6 +34,8 @@ def answers(
     *typed: str,
     channels: dict[str, int] = CHANNELS,
     roles: dict[str, int] = ROLES,
+    guild_channels: Sequence[Choice[int]] = GUILD_CHANNELS,
+    guild_roles: Sequence[Choice[int]] = GUILD_ROLES,
     monkeypatch: pytest.MonkeyPatch | None = None,
     **options: Any,
 ) -> Monitoring:
@@ -40,8 +44,7 @@ def answers(
     desk = Desk(interactive=monkeypatch is not None)
     if monkeypatch is not None:
         monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in typed)))
-    there = [Choice(name, number) for name, number in CHANNELS.items()]
-    found = MonitoringQuestions(given, desk, Known(channels, roles, there, GUILD_ROLES)).answers()
+    found = MonitoringQuestions(given, desk, Known(channels, roles, guild_channels, guild_roles)).answers()
     if monkeypatch is not None:
         assert sys.stdin.read() == "", "not everything was asked"
     return found
@@ -116,6 +119,54 @@ def test_a_role_that_the_policy_does_not_know_gets_a_name_of_its_own(monkeypatch
     assert AlertSettings(**file["alerts"]).routes[0].role == "oncall"
     assert file == written(answers(role=[f"oncall={WATCH}"], **BOTH))
     assert written(answers(role=[f"oncall={DEV}"], **BOTH))["alerts"]["routes"][0]["role"] == "dev"
+
+
+TWIN = 999
+TWINS = [Choice("sre", SRE), Choice("Developers", DEV), Choice("sre", TWIN)]
+"""A guild in which two roles bear the name of those who approve."""
+
+
+def called(monitoring: Monitoring) -> int:
+    """The role that a critical alert calls, by its id."""
+    return {**ROLES, **monitoring.roles}[monitoring.role]
+
+
+@pytest.mark.parametrize("guild_roles", [TWINS, TWINS[::-1]])
+def test_of_two_roles_of_one_name_the_chosen_one_is_called(
+    guild_roles: list[Choice[int]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called(answers(guild_roles=guild_roles, **BOTH)) == SRE
+    assert called(answers("yes", "", "", "", "", guild_roles=guild_roles, monkeypatch=monkeypatch)) == SRE
+    said = capsys.readouterr().out
+    assert f"sre ({SRE})" in said and f"sre ({TWIN})" in said and "Developers (" not in said
+
+
+def test_a_name_that_two_roles_bear_is_asked_for_by_id(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = answers("yes", "", "", "sre", str(TWIN), "", guild_roles=TWINS, monkeypatch=monkeypatch)
+    assert called(found) == TWIN
+    assert "More than one bears that name: give the number or the id." in capsys.readouterr().out
+
+
+def test_of_two_roles_called_oncall_none_is_called_unasked() -> None:
+    twice = [*GUILD_ROLES, Choice("oncall", 998), Choice("oncall", TWIN)]
+    with pytest.raises(Misconfigured) as error:
+        answers(guild_roles=twice, **BOTH)
+    assert "--role oncall=ID" in error.value.hint
+    assert called(answers(guild_roles=twice[:-1], **BOTH)) == 998
+
+
+def test_of_two_channels_of_one_name_none_is_taken_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {"ops": OPS, "audit": AUDIT}
+    twice = [*GUILD_CHANNELS, Choice("alerts", TWIN)]
+    with pytest.raises(Misconfigured) as error:
+        answers(channels=few, guild_channels=twice, **BOTH)
+    assert "--channel alerts=ID" in error.value.hint
+    asked = answers(
+        "yes", "", "", "alerts", str(ALERTS), "", "", channels=few, guild_channels=twice, monkeypatch=monkeypatch
+    )
+    assert asked.channels == {"alerts": ALERTS}
 
 
 def test_without_owners_a_critical_alert_escalates_to_the_same_role_alone() -> None:

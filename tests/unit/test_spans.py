@@ -81,6 +81,32 @@ def test_a_look_back_still_reads_ages_and_dates() -> None:
         moment_of("until 18:00", NOW, zone=UTC)
 
 
+@pytest.mark.parametrize("day", ["2026-11-01", "2026-11-01 12:30", "2026-11-01T12:30:15"])
+@pytest.mark.parametrize(("behind", "offset"), [
+    ("Z", "+00:00"), (" UTC", "+00:00"), ("+02:00", "+02:00"), (" +02:00", "+02:00"), ("-0500", "-05:00"),
+])  # fmt: skip
+def test_an_offset_behind_what_was_read_in_the_zone_says_another(day: str, behind: str, offset: str) -> None:
+    assert "Z or +02:00 behind it says another" in notes_of(moment_of(day, NOW, zone=BERLIN))
+    local = datetime.fromisoformat(day).isoformat()
+    assert moment_of(day + behind, NOW, zone=BERLIN) == Meant(at(local + offset))
+
+
+@pytest.mark.parametrize("typed", ["18:00", "18:00Z", "18:00+02:00", "fri 9:00"])
+def test_a_look_back_takes_no_time_of_day_alone_and_shows_one_with_a_date(typed: str) -> None:
+    with pytest.raises(Refused, match="no point in time") as refusal:
+        moment_of(typed, NOW, zone=BERLIN)
+    assert "(2026-08-01 18:00Z)" in refusal.value.hint
+    assert back("2026-08-01 18:00Z", BERLIN) == at("2026-08-01T18:00Z")
+
+
+@pytest.mark.parametrize(
+    "typed", ["2026-11-01 12:30+02:00 Z", "2026-11-01 12:30Z+02:00", "2026-11-01+99:00", "2026+0100"]
+)
+def test_offsets_that_contradict_each_other_or_belong_to_no_date_are_refused(typed: str) -> None:
+    with pytest.raises(Refused):
+        moment_of(typed, NOW, zone=BERLIN)
+
+
 # ---- zones ---------------------------------------------------------------------------------------------------------
 
 BERLIN, NEW_YORK, CAIRO = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York"), ZoneInfo("Africa/Cairo")

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, case, func, not_, or_, select, type_coerce
 
 from bot.alerts import pings, tellers
-from bot.alerts.calls import UNSEEN_SINCE, Calls
+from bot.alerts.calls import CARD, UNSEEN_SINCE, Calls
 from bot.alerts.episodes import chunked
 from bot.alerts.model import (
     AlertGroup,
@@ -30,7 +30,6 @@ from bot.policy import EVERYWHERE, Sight
 
 e, g, c, s = alert_episodes.c, alert_groups.c, alert_pings.c, alert_silences.c
 OPENING = (Reason.FIRST.value, Reason.REFIRED.value)
-CARD_KEY = "alert:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,8 @@ class Reading(Calls):
 
     async def group_of_card(self, key: str, *, most: int = 0) -> AlertGroup | None:
         """The group whose card has that key: `alert:17`."""
-        number = key.removeprefix(CARD_KEY)
-        return await self.group(int(number), most=most) if key.startswith(CARD_KEY) and number.isdigit() else None
+        number = key.removeprefix(CARD)
+        return await self.group(int(number), most=most) if key.startswith(CARD) and number.isdigit() else None
 
     async def groups(
         self, wanted: GroupFilter | None = None, *, episodes: bool = False, most: int = 0

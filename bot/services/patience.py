@@ -132,7 +132,8 @@ async def look_for(
             await asyncio.sleep(error.retry_after_s or OUTAGE_PAUSE_S)
             continue
         if found is not None or sought_s >= within_s:
-            await run.shown(**{kept: 0.0})
+            if sought_s:
+                await run.shown(**{kept: 0.0})
             await run.waiting("")
             return found
         await run.waiting("Whether the request before was carried out is not known: looking for its trace.")

@@ -65,10 +65,10 @@ class PinnedAlerts:
         as_of = datetime.now(UTC)
         groups = await self._alerts.groups(GroupFilter(channel_id=self._channel_id, limit=GROUPS_READ))
         turn = await self._alerts.on_call()
-        head = [f"**On watch** {_summary(groups)}", *_doubt(groups)]
+        sections = _sections(groups)
+        head = [f"**On watch** {_summary(groups, waiting=len(sections[WAITING]))}", *_doubt(groups)]
         tail = [*([on_call_line(turn)] if turn else []), *await self._tail(), foot(as_of, THEN)]
         room = CONTENT_LIMIT - sum(len(line) + 1 for line in (*head, *tail)) - 40
-        sections = _sections(groups)
         addresses = await self._addresses(group for members in sections.values() for group in members)
         lines = fitted(_lines(sections, addresses), room, more="and {} more lines: /alerts list")
         return "\n".join(line for line in (*head, lines, *tail) if line)
@@ -97,11 +97,11 @@ def _heard(wanted: Sequence[str], beats: Mapping[str, datetime]) -> list[str]:
     return [*said, *([f"and {counted(rest, 'more heartbeat')}"] if rest else [])]
 
 
-def _summary(groups: Sequence[AlertGroup]) -> str:
+def _summary(groups: Sequence[AlertGroup], *, waiting: int) -> str:
     if not groups:
         return "· nothing fires here"
     many = f"{GROUPS_READ} groups or more" if len(groups) >= GROUPS_READ else counted(len(groups), "group")
-    return f"· {many}, {len(_sections(groups)[WAITING]) or 'none'} waiting for somebody"
+    return f"· {many}, {waiting or 'none'} waiting for somebody"
 
 
 def _doubt(groups: Iterable[AlertGroup]) -> Iterator[str]:

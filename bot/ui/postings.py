@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 class Channels(Protocol):
     """The part of discord.py's client that the board uses."""
 
-    def get_partial_messageable(self, id: int, *, guild_id: int | None = None) -> discord.PartialMessageable: ...  # noqa: A002
+    def get_partial_messageable(self, channel_id: int, /) -> discord.PartialMessageable: ...
 
     @property
     def logged_in(self) -> asyncio.Event: ...
